@@ -5,18 +5,21 @@ use std::process::Stdio;
 
 use nix::sys::signal::Signal;
 
-use crate::destination::scene::{Reply, Scene, acks, command, record, records, start};
+use crate::destination::record_server::{
+    RecordServer, Reply, acks, command, record, records, start,
+};
 use crate::server::Server;
 use crate::support::{TEST_TIMEOUT, eventually};
 
 #[test]
 fn requests_in_flight_are_completed_and_no_new_ones_sent() {
     for (signal, status) in [(Signal::SIGTERM, 0), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)] {
-        let scene = Scene::new(|at, _| if at == 1 { Reply::Held(201) } else { Reply::Status(201) });
-        let (process, mut input) = start(&["--url", &scene.url()]);
+        let server =
+            RecordServer::new(|at, _| if at == 1 { Reply::Held(201) } else { Reply::Status(201) });
+        let (process, mut input) = start(&["--url", &server.url()]);
         input.write_all(records(10).as_bytes()).unwrap();
-        assert_eq!(scene.recv_request().body, b"0");
-        assert_eq!(scene.recv_request().body, b"1");
+        assert_eq!(server.recv_request().body, b"0");
+        assert_eq!(server.recv_request().body, b"1");
         process.signal(signal);
         // Read before the response is sent: the thread that waits for it ends.
         eventually("the signal is taken", || {
@@ -26,25 +29,25 @@ fn requests_in_flight_are_completed_and_no_new_ones_sent() {
                 .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
             (!names.into_iter().any(|name| name.trim() == "signals")).then_some(())
         });
-        scene.server.release();
+        server.inner.release();
         let finished = process.finish();
         assert_eq!(finished.status.code(), Some(status), "{}", finished.stderr);
         assert_eq!(finished.stdout, acks(2), "what was under way is acknowledged");
-        assert_eq!(scene.all().len(), 0, "nothing else is sent");
+        assert_eq!(server.all().len(), 0, "nothing else is sent");
     }
 }
 
 #[test]
 fn a_signal_ends_the_pause_between_attempts() {
     let asks = "HTTP/1.1 503 X\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n";
-    let scene = Scene::new(move |_, _| Reply::Text(asks.into()));
-    let flags = ["--url", &scene.url(), "--backoff", "1h", "--backoff-max", "1h"];
+    let server = RecordServer::new(move |_, _| Reply::Text(asks.into()));
+    let flags = ["--url", &server.url(), "--backoff", "1h", "--backoff-max", "1h"];
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rdv"));
     command.arg("destination").args(flags);
     let (reader, mut input) = std::io::pipe().unwrap();
     let process = crate::support::Process::reading(command, Stdio::from(reader));
     input.write_all(records(1).as_bytes()).unwrap();
-    scene.recv_request();
+    server.recv_request();
     process.signal(Signal::SIGTERM);
     let finished = process.finish();
     assert_eq!((finished.status.code(), &*finished.stdout), (Some(0), ""));
@@ -77,12 +80,13 @@ fn a_signal_before_the_first_record_exits_and_removes_the_socket() {
 
 #[test]
 fn a_refusal_before_the_first_record_removes_the_socket() {
-    let scene =
-        Scene::with_head("HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n", |_, _| Reply::Silent);
+    let server = RecordServer::with_head("HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n", |_, _| {
+        Reply::Silent
+    });
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("records");
     let input = format!("unix:{}", socket.display());
-    let (process, _input) = start(&["--url", &scene.url(), "--input", &input]);
+    let (process, _input) = start(&["--url", &server.url(), "--input", &input]);
     let finished = process.finish();
     assert!(finished.status.code().is_some_and(|status| status != 0), "{}", finished.stderr);
     assert!(!socket.exists());
@@ -90,11 +94,11 @@ fn a_refusal_before_the_first_record_removes_the_socket() {
 
 #[test]
 fn a_closed_acknowledgement_output_ends_the_command() {
-    let scene = Scene::accepting();
+    let server = RecordServer::accepting();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let (records, mut input) = std::io::pipe().unwrap();
-    let mut command = command(&["--url", &scene.url()]);
+    let mut command = command(&["--url", &server.url()]);
     command.stdin(records).stdout(writer).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     drop(command);

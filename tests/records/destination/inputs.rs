@@ -9,7 +9,9 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 
-use crate::destination::scene::{Scene, ack, acks, assert_ends, record, records, run, start};
+use crate::destination::record_server::{
+    RecordServer, ack, acks, assert_ends, record, records, run, start,
+};
 use crate::support::{TEST_TIMEOUT, eventually};
 
 fn connect(path: &Path) -> UnixStream {
@@ -30,11 +32,11 @@ fn source(path: &Path, input: &str) -> String {
 
 #[test]
 fn successive_sources_are_served_on_a_socket() {
-    let scene = Scene::accepting();
+    let server = RecordServer::accepting();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("records.sock");
     let input = format!("unix:{}", path.display());
-    let (process, _input) = start(&["--url", &scene.url(), "--input", &input]);
+    let (process, _input) = start(&["--url", &server.url(), "--input", &input]);
     assert_eq!(source(&path, &records(3)), acks(3));
     let mut second = connect(&path);
     second.write_all(record("p", "k", b"x").as_bytes()).unwrap();
@@ -54,11 +56,11 @@ fn successive_sources_are_served_on_a_socket() {
 
 #[test]
 fn a_stale_socket_is_replaced_and_a_live_one_refused() {
-    let scene = Scene::accepting();
+    let server = RecordServer::accepting();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("records.sock");
     let input = format!("unix:{}", path.display());
-    let flags = ["--url", &scene.url(), "--input", &input];
+    let flags = ["--url", &server.url(), "--input", &input];
     let listener = UnixListener::bind(&path).unwrap();
     assert_ends(&run(&flags, ""), 1, &["another process listens"]);
     drop(listener);
@@ -73,11 +75,11 @@ fn a_stale_socket_is_replaced_and_a_live_one_refused() {
 
 #[test]
 fn a_fifo_is_reopened_after_its_writer_closes() {
-    let scene = Scene::accepting();
+    let server = RecordServer::accepting();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("records");
     nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
-    let (process, _input) = start(&["--url", &scene.url(), "--input", path.to_str().unwrap()]);
+    let (process, _input) = start(&["--url", &server.url(), "--input", path.to_str().unwrap()]);
     let mut expected = String::new();
     for round in 0..3 {
         // Opening waits for the reader.

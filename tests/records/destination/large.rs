@@ -5,7 +5,9 @@ use std::thread;
 
 use rdv::connector::record::Record;
 
-use crate::destination::scene::{Reply, Scene, ack, assert_ends, record, records, run, start};
+use crate::destination::record_server::{
+    RecordServer, Reply, ack, assert_ends, record, records, run, start,
+};
 use crate::server::Server;
 use crate::support::{Process, eventually, is_pattern, pattern};
 
@@ -36,19 +38,19 @@ fn write(mut input: io::PipeWriter, text: String) -> thread::JoinHandle<io::Pipe
 
 #[test]
 fn a_large_record_is_sent_and_retried_with_little_memory() {
-    let scene = Scene::new(|at, _| Reply::Status(if at == 0 { 503 } else { 201 }));
-    let (process, input) = start(&["--url", &scene.url()]);
+    let server = RecordServer::new(|at, _| Reply::Status(if at == 0 { 503 } else { 201 }));
+    let (process, input) = start(&["--url", &server.url()]);
     let content = pattern(5, LENGTH);
     let input = write(input, record("p", "k", &content) + &record("q", "k", b"small"));
     let input = input.join().unwrap();
     let both = ack("p") + &ack("q");
     for _ in 0..2 {
-        let request = scene.recv_request();
+        let request = server.recv_request();
         assert_eq!(request.field("content-length"), Some(&*LENGTH.to_string()));
         assert_eq!(request.field("idempotency-key"), Some("p"));
         is_pattern(5, LENGTH, &request.body).unwrap_or_else(|why| panic!("{why}"));
     }
-    assert_eq!(scene.recv_request().body, b"small");
+    assert_eq!(server.recv_request().body, b"small");
     eventually("both are acknowledged", || (process.stdout() == both).then_some(()));
     assert_small(&process);
     drop(input);
@@ -57,16 +59,16 @@ fn a_large_record_is_sent_and_retried_with_little_memory() {
 
 #[test]
 fn a_large_record_can_be_the_body_or_a_dead_letter() {
-    let scene = Scene::new(|_, _| Reply::Status(422));
+    let server = RecordServer::new(|_, _| Reply::Status(422));
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("dead.jsonl");
     let temporary = directory.path().to_str().unwrap();
-    let flags = ["--url", &scene.url(), "--body", "record", "--temporary", temporary];
+    let flags = ["--url", &server.url(), "--body", "record", "--temporary", temporary];
     let dead = ["--dead-letter", path.to_str().unwrap()];
     let (process, input) = start(&[&flags[..], &dead].concat());
     let line = record("p", "k", &pattern(6, 5 << 20));
     let input = write(input, line.clone()).join().unwrap();
-    let body = scene.recv_request().body;
+    let body = server.recv_request().body;
     assert!(body == line.trim_end().as_bytes(), "the record as it came");
     eventually("it is acknowledged", || (process.stdout() == ack("p")).then_some(()));
     assert_small(&process);
@@ -113,8 +115,8 @@ fn a_success_that_is_sent_too_early_is_neither_a_delivery_nor_retried() {
 
 #[test]
 fn memory_does_not_grow_with_the_number_of_records() {
-    let scene = Scene::accepting();
-    let (process, input) = start(&["--url", &scene.url(), "--parallel", "4"]);
+    let server = RecordServer::accepting();
+    let (process, input) = start(&["--url", &server.url(), "--parallel", "4"]);
     let input = write(input, records(20_000)).join().unwrap();
     let lines = || process.stdout().lines().count();
     crate::support::eventually("half of them", || (lines() > 2_000).then_some(()));

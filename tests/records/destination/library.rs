@@ -7,7 +7,7 @@ use rdv::connector::Destination;
 use rdv::connector::destination::{Backoff, DestinationOptions};
 use rdv::connector::record::{Reader, Record};
 
-use crate::destination::scene::{Reply, Scene, record, records};
+use crate::destination::record_server::{RecordServer, Reply, record, records};
 
 fn options() -> DestinationOptions {
     let millisecond = Duration::from_millis(1);
@@ -19,8 +19,8 @@ fn options() -> DestinationOptions {
 
 #[test]
 fn records_are_written_over_one_connection() {
-    let scene = Scene::accepting();
-    let mut destination = Destination::open(&scene.url(), options()).unwrap();
+    let server = RecordServer::accepting();
+    let mut destination = Destination::open(&server.url(), options()).unwrap();
     let lines = records(3);
     let mut reader = Reader::new(lines.as_bytes());
     while let Some(incoming) = reader.read().unwrap() {
@@ -28,14 +28,14 @@ fn records_are_written_over_one_connection() {
     }
     destination.write(&Record::parse(record("p", "k", b"last").as_bytes()).unwrap()).unwrap();
     destination.teardown();
-    assert_eq!(scene.bodies(), ["0", "1", "2", "last"]);
-    assert_eq!(scene.server.connections(), 1);
+    assert_eq!(server.bodies(), ["0", "1", "2", "last"]);
+    assert_eq!(server.inner.connections(), 1);
 }
 
 #[test]
 fn a_failed_record_is_reported_with_all_details() {
-    let scene = Scene::new(|_, _| Reply::Status(503));
-    let mut destination = Destination::open(&scene.url(), options()).unwrap();
+    let server = RecordServer::new(|_, _| Reply::Status(503));
+    let mut destination = Destination::open(&server.url(), options()).unwrap();
     let record = Record::parse(record("p", "k", b"x").as_bytes()).unwrap();
     let error = destination.write(&record).unwrap_err();
     assert_eq!(

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::destination::scene::{ack, assert_ends, record, run, start};
+use crate::destination::record_server::{ack, assert_ends, record, run, start};
 use crate::support::{Relay, eventually, is_pattern, pattern};
 
 fn fetch(url: &str) -> Vec<u8> {

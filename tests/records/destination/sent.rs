@@ -2,15 +2,15 @@
 
 use std::io::Write as _;
 
-use crate::destination::scene::{
-    Reply, Scene, ack, acks, assert_ends, record, records, run, start,
+use crate::destination::record_server::{
+    RecordServer, Reply, ack, acks, assert_ends, record, records, run, start,
 };
 use crate::support::{Authority, Terminator, eventually};
 
 #[test]
 fn each_record_is_posted_and_acknowledged() {
-    let scene = Scene::accepting();
-    let url = scene.url();
+    let server = RecordServer::accepting();
+    let url = server.url();
     let lines = concat!(
         r#"{"position":"cA==","operation":"create","metadata":{"rdv.source.content_type":"text/csv"},"key":null,"payload":{"before":null,"after":"YSxi"}}"#,
         "\n",
@@ -26,7 +26,7 @@ fn each_record_is_posted_and_acknowledged() {
         ("application/json", "AP8=", r#"{"n":1.10}"#),
         ("application/octet-stream", "foo", ""),
     ] {
-        let request = scene.recv_request();
+        let request = server.recv_request();
         assert_eq!(request.line, "POST /files?to=here HTTP/1.1");
         assert_eq!(request.field("content-type"), Some(content_type));
         assert_eq!(request.field("idempotency-key"), Some(key));
@@ -36,7 +36,7 @@ fn each_record_is_posted_and_acknowledged() {
         assert_eq!(request.field("content-length"), Some(&*body.len().to_string()));
         assert_eq!(String::from_utf8(request.body).unwrap(), body);
     }
-    assert_eq!(scene.server.connections(), 1, "one connection for the HEAD and all records");
+    assert_eq!(server.inner.connections(), 1, "one connection for the HEAD and all records");
 }
 
 #[test]
@@ -52,10 +52,10 @@ fn bytes_are_sent_with_their_coding() {
         ("replaced", &["-H", "Content-Encoding: br"], b"content", "br"),
         ("large, replaced", &["-H", "Content-Encoding: br"], &large, "br"),
     ] {
-        let scene = Scene::accepting();
-        let finished = run(&[&["--url", &scene.url()], flags].concat(), &line(content));
+        let server = RecordServer::accepting();
+        let finished = run(&[&["--url", &server.url()], flags].concat(), &line(content));
         assert_ends(&finished, 0, &[]);
-        let request = scene.recv_request();
+        let request = server.recv_request();
         assert_eq!(request.field("content-encoding"), Some(expected), "{name}");
         assert!(request.body == content, "{name}");
     }
@@ -63,19 +63,19 @@ fn bytes_are_sent_with_their_coding() {
 
 #[test]
 fn a_complete_record_can_be_the_body() {
-    let scene = Scene::accepting();
+    let server = RecordServer::accepting();
     let line = record("p", "k", b"content");
-    let finished = run(&["--url", &scene.url(), "--body", "record"], &line);
+    let finished = run(&["--url", &server.url(), "--body", "record"], &line);
     assert_ends(&finished, 0, &[]);
-    let request = scene.recv_request();
+    let request = server.recv_request();
     assert_eq!(request.field("content-type"), Some("application/json"));
     assert_eq!(String::from_utf8(request.body).unwrap() + "\n", line);
 }
 
 #[test]
 fn acknowledgements_do_not_wait_for_more_records() {
-    let scene = Scene::accepting();
-    let (process, mut input) = start(&["--url", &scene.url()]);
+    let server = RecordServer::accepting();
+    let (process, mut input) = start(&["--url", &server.url()]);
     for count in 1..=3 {
         let at = (count - 1).to_string();
         input.write_all(record(&at, "k", at.as_bytes()).as_bytes()).unwrap();
@@ -87,41 +87,41 @@ fn acknowledgements_do_not_wait_for_more_records() {
 
 #[test]
 fn a_reused_connection_closed_by_the_server_is_not_an_attempt() {
-    let scene = Scene::new(|_, _| Reply::Closing(201));
-    let finished = run(&["--url", &scene.url(), "--retries", "0"], &records(20));
+    let server = RecordServer::new(|_, _| Reply::Closing(201));
+    let finished = run(&["--url", &server.url(), "--retries", "0"], &records(20));
     assert_ends(&finished, 0, &[]);
     assert_eq!(finished.stdout, acks(20));
-    assert_eq!(scene.bodies().len(), 20, "and none came twice");
+    assert_eq!(server.bodies().len(), 20, "and none came twice");
 }
 
 #[test]
 fn any_2xx_means_success() {
-    let scene = Scene::new(|at, _| Reply::Status([200, 201, 202, 204, 206, 299][at]));
-    let finished = run(&["--url", &scene.url()], &records(6));
+    let server = RecordServer::new(|at, _| Reply::Status([200, 201, 202, 204, 206, 299][at]));
+    let finished = run(&["--url", &server.url()], &records(6));
     assert_ends(&finished, 0, &[]);
     assert_eq!(finished.stdout, acks(6));
-    assert_eq!(scene.bodies().len(), 6, "none is sent twice");
+    assert_eq!(server.bodies().len(), 6, "none is sent twice");
 }
 
 #[test]
 fn listed_statuses_alone_mean_success_and_another_2xx_is_not_retried() {
-    let scene = Scene::new(|at, _| Reply::Status([202, 409, 201][at]));
-    let finished = run(&["--url", &scene.url(), "--success", "202,409"], &records(3));
+    let server = RecordServer::new(|at, _| Reply::Status([202, 409, 201][at]));
+    let finished = run(&["--url", &server.url(), "--success", "202,409"], &records(3));
     assert_ends(&finished, 5, &["Mg==", "1 try", "201", "--success"]);
     assert_eq!(finished.stdout, acks(2));
-    assert_eq!(scene.bodies(), ["0", "1", "2"]);
+    assert_eq!(server.bodies(), ["0", "1", "2"]);
 }
 
 #[test]
 fn only_the_given_certificate_authority_is_trusted() {
     let authority = Authority::new();
-    let scene = Scene::accepting();
-    let front = Terminator::start(&authority.server("localhost"), scene.server.address(), &[]);
+    let server = RecordServer::accepting();
+    let front = Terminator::start(&authority.server("localhost"), server.inner.address(), &[]);
     let (url, file) = (front.url(), authority.file());
     let finished = run(&["--url", &url, "--cacert", file.to_str().unwrap()], &records(3));
     assert_ends(&finished, 0, &[]);
     assert_eq!(finished.stdout, acks(3));
-    assert_eq!(scene.server.connections(), 1, "kept over TLS, too");
+    assert_eq!(server.inner.connections(), 1, "kept over TLS, too");
     let stranger = Authority::named("another one");
     let finished =
         run(&["--url", &url, "--cacert", stranger.file().to_str().unwrap()], &records(1));
@@ -132,13 +132,13 @@ fn only_the_given_certificate_authority_is_trusted() {
 
 #[test]
 fn records_can_be_read_from_a_file() {
-    let scene = Scene::accepting();
+    let server = RecordServer::accepting();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), records(5)).unwrap();
     let path = file.path().to_str().unwrap();
-    let finished = run(&["--url", &scene.url(), "--input", path], "");
+    let finished = run(&["--url", &server.url(), "--input", path], "");
     assert_ends(&finished, 0, &[]);
     assert_eq!(finished.stdout, acks(5));
-    let missing = run(&["--url", &scene.url(), "--input", "/nowhere"], "");
+    let missing = run(&["--url", &server.url(), "--input", "/nowhere"], "");
     assert_ends(&missing, 1, &["/nowhere"]);
 }

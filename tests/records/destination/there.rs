@@ -2,7 +2,9 @@
 
 use std::net::TcpListener;
 
-use crate::destination::scene::{Reply, Scene, acks, assert_ends, command, records, run};
+use crate::destination::record_server::{
+    RecordServer, Reply, acks, assert_ends, command, records, run,
+};
 use crate::server::Server;
 use crate::support::Process;
 
@@ -13,8 +15,8 @@ fn any_response_below_500_to_head_is_accepted() {
         ("not allowed", "HTTP/1.1 405 X\r\nAllow: POST\r\n\r\n"),
         ("elsewhere", "HTTP/1.1 301 X\r\nLocation: /there\r\n\r\n"),
     ] {
-        let scene = Scene::with_head(head, |_, _| Reply::Status(201));
-        let finished = run(&["--url", &scene.url()], &records(2));
+        let server = RecordServer::with_head(head, |_, _| Reply::Status(201));
+        let finished = run(&["--url", &server.url()], &records(2));
         assert_ends(&finished, 0, &[]);
         assert_eq!(finished.stdout, acks(2), "{name}");
     }
@@ -24,15 +26,15 @@ fn any_response_below_500_to_head_is_accepted() {
 fn a_server_that_fails_the_check_receives_no_record() {
     for status in ["500", "501", "503"] {
         let head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\n\r\n");
-        let scene = Scene::with_head(head.leak(), |_, _| Reply::Status(201));
-        let finished = run(&["--url", &scene.url()], &records(1));
+        let server = RecordServer::with_head(head.leak(), |_, _| Reply::Status(201));
+        let finished = run(&["--url", &server.url()], &records(1));
         if status == "501" {
             assert_ends(&finished, 0, &[]);
             continue;
         }
         assert_ends(&finished, 5, &["not available", status]);
         assert_eq!(finished.stdout, "");
-        let finished = run(&["--url", &scene.url(), "--no-ping"], &records(1));
+        let finished = run(&["--url", &server.url(), "--no-ping"], &records(1));
         assert_ends(&finished, 0, &[]);
     }
 }
@@ -59,9 +61,9 @@ fn an_unreachable_server_is_reported_at_once() {
 
 #[test]
 fn the_query_of_a_url_is_not_shown() {
-    let scene = Scene::accepting();
-    let url = format!("{}?token=s3cret", scene.url());
-    drop(scene);
+    let server = RecordServer::accepting();
+    let url = format!("{}?token=s3cret", server.url());
+    drop(server);
     let flags = ["--url", &url, "--no-ping", "--retries", "0"];
     let finished = run(&flags, &records(1));
     assert_ends(&finished, 7, &["http://127.0.0.1"]);
@@ -70,8 +72,8 @@ fn the_query_of_a_url_is_not_shown() {
 
 #[test]
 fn a_proxy_from_the_environment_is_used() {
-    let scene = Scene::accepting();
-    let address = scene.server.address();
+    let server = RecordServer::accepting();
+    let address = server.inner.address();
     let proxy = Server::start(move |connection| {
         let _ping = connection.head()?;
         connection.send("HTTP/1.1 200 X\r\n\r\n")?;
@@ -86,7 +88,7 @@ fn a_proxy_from_the_environment_is_used() {
     let proxied = |no_proxy: &str| {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), records(2)).unwrap();
-        let mut command = command(&["--url", &scene.url(), "--input"]);
+        let mut command = command(&["--url", &server.url(), "--input"]);
         command.arg(file.path()).env("no_proxy", no_proxy);
         command.env("http_proxy", format!("http://me:pw@{}", proxy.address()));
         Process::start(command).finish()

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 
-use crate::destination::scene;
+use crate::destination::record_server;
 use crate::support::{Process, eventually};
 
 /// Variables that would configure another source.
@@ -50,7 +50,7 @@ impl Source {
 
 /// A destination with short backoffs and more retries than the server has failures.
 pub(crate) fn destination(flags: &[&str]) -> Process {
-    Process::start(scene::command(&[&["--retries", "30"], flags].concat()))
+    Process::start(record_server::command(&[&["--retries", "30"], flags].concat()))
 }
 
 /// `SIGTERM`, after which a process must exit with success.

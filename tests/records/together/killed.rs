@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, RwLock};
 use std::thread;
 
-use crate::destination::scene::Scene;
+use crate::destination::record_server::RecordServer;
 use crate::support::Process;
 use crate::together::ends::{self, Source};
 use crate::together::senders::Sender;
@@ -59,8 +59,8 @@ fn socket(directory: &Path) -> String {
     format!("unix:{}", directory.join("records.sock").display())
 }
 
-fn destination(scene: &Scene, input: &str) -> Process {
-    ends::destination(&["--url", &scene.url(), "--input", input, "--parallel", "8"])
+fn destination(server: &RecordServer, input: &str) -> Process {
+    ends::destination(&["--url", &server.url(), "--input", input, "--parallel", "8"])
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_killed_destination_loses_nothing_and_keeps_the_order() {
         is_acknowledged: true,
     };
     let tally = Arc::new(Tally::default());
-    let scene = tally.failing_server();
+    let server = tally.failing_server();
     let directory = tempfile::tempdir().unwrap();
     let place = socket(directory.path());
     // There is not enough space for the records of all senders, so some get 503.
@@ -81,11 +81,11 @@ fn a_killed_destination_loses_nothing_and_keeps_the_order() {
     let there = RwLock::new(());
     let (created, destination) = thread::scope(|scope| {
         let sending = scope.spawn(|| load.send(source.address, &there, &tally));
-        let mut current = destination(&scene, &place);
+        let mut current = destination(&server, &place);
         for arrivals in [2_500, 5_000, 7_500] {
             tally.await_arrivals(arrivals);
             drop(current);
-            current = destination(&scene, &place);
+            current = destination(&server, &place);
         }
         (sending.join().expect("all senders"), current)
     });
@@ -120,7 +120,7 @@ enum Killed {
 /// Kills these in rotation during the load, with a spool.
 fn kill_source_under_load(load: &Load, flags: &[&str], turns: &[Killed]) {
     let tally = Arc::new(Tally::default());
-    let scene = tally.failing_server();
+    let server = tally.failing_server();
     let directory = tempfile::tempdir().unwrap();
     let place = socket(directory.path());
     let spool = directory.path().join("spool");
@@ -131,13 +131,13 @@ fn kill_source_under_load(load: &Load, flags: &[&str], turns: &[Killed]) {
     let there = RwLock::new(());
     let (created, source, destination) = thread::scope(|scope| {
         let sending = scope.spawn(|| load.send(address, &there, &tally));
-        let mut current = destination(&scene, &place);
+        let mut current = destination(&server, &place);
         for (turn, killed) in turns.iter().cycle().take(4).enumerate() {
             tally.await_arrivals(400 * (turn + 1));
             match killed {
                 Killed::Destination => {
                     drop(current);
-                    current = destination(&scene, &place);
+                    current = destination(&server, &place);
                 }
                 Killed::Source => {
                     let _away = there.write().unwrap();

@@ -29,9 +29,9 @@ fn open_destination(url: &str) -> Destination {
 #[test]
 fn a_program_delivers_records_and_confirms_them_afterwards() {
     let tally = Arc::new(Tally::default());
-    let scene = tally.failing_server();
+    let server = tally.failing_server();
     let mut source = open_source();
-    let mut destination = open_destination(&scene.url());
+    let mut destination = open_destination(&server.url());
     let address = source.addresses()[0];
     let tally = &*tally;
     let send_all = |sender| {

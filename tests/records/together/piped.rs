@@ -7,13 +7,13 @@ use std::thread;
 
 use nix::sys::stat::Mode;
 
-use crate::destination::scene::{self, Reply, Scene};
+use crate::destination::record_server::{self, RecordServer, Reply};
 use crate::support::{Process, Wire, ask};
 use crate::together::ends::Source;
 use crate::together::tally::{Tally, body};
 
 /// `rdv source --ack < acks | rdv destination --url URL > acks`.
-fn piped(scene: &Scene, flags: &[&str]) -> (Source, Process) {
+fn piped(server: &RecordServer, flags: &[&str]) -> (Source, Process) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("acks");
     nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
@@ -24,7 +24,8 @@ fn piped(scene: &Scene, flags: &[&str]) -> (Source, Process) {
         (reader.join().unwrap(), writer)
     });
     let (records_in, records_out) = std::io::pipe().unwrap();
-    let command = scene::command(&[&["--url", &scene.url(), "--parallel", "8"], flags].concat());
+    let command =
+        record_server::command(&[&["--url", &server.url(), "--parallel", "8"], flags].concat());
     let destination = Process::between(command, records_in.into(), acks_out.into());
     let flags = ["--ack", "--key", "header:X-Key", "--consumer-timeout", "100ms"];
     let ends: (Stdio, Stdio) = (acks_in.into(), records_out.into());
@@ -50,7 +51,7 @@ fn each_sender_waits_only_for_its_own_record() {
     let noting = Arc::clone(&tally);
     let held = body("held", 0, 0);
     let is_held = held.clone();
-    let scene = Scene::new(move |_, request| {
+    let server = RecordServer::new(move |_, request| {
         if request.body == is_held.as_bytes() {
             noting.record_request(request);
             return Reply::Held(201);
@@ -58,7 +59,7 @@ fn each_sender_waits_only_for_its_own_record() {
         noting.record_success(request);
         Reply::Status(201)
     });
-    let (source, destination) = piped(&scene, &[]);
+    let (source, destination) = piped(&server, &[]);
     let mut waiting = sent(&source, "held", &held);
     tally.await_arrivals(1);
     let mut others: Vec<_> = (0..200)
@@ -75,7 +76,7 @@ fn each_sender_waits_only_for_its_own_record() {
         assert_created(&mut wire, &body, &tally);
     }
     waiting.assert_silent();
-    scene.server.release();
+    server.inner.release();
     assert_eq!(waiting.response().status(), 201);
     for (mut wire, body) in others {
         assert_created(&mut wire, &body, &tally);
@@ -87,11 +88,11 @@ fn each_sender_waits_only_for_its_own_record() {
 
 #[test]
 fn a_refused_record_ends_both_commands_and_is_not_confirmed() {
-    let scene = Scene::new(|_, request| match &request.body[..] {
+    let server = RecordServer::new(|_, request| match &request.body[..] {
         b"bad" => Reply::Status(400),
         _ => Reply::Status(201),
     });
-    let (source, destination) = piped(&scene, &[]);
+    let (source, destination) = piped(&server, &[]);
     assert_eq!(sent(&source, "k", "good").response().status(), 201);
     let answer = sent(&source, "k", "bad").response();
     assert_eq!(answer.status(), 503, "{}", answer.text());
@@ -102,5 +103,5 @@ fn a_refused_record_ends_both_commands_and_is_not_confirmed() {
     let finished = source.process.finish();
     assert_eq!(finished.status.code(), Some(4), "{}", finished.stderr);
     assert!(finished.stderr.contains("consumer"), "{}", finished.stderr);
-    assert_eq!(scene.bodies(), ["good", "bad"]);
+    assert_eq!(server.bodies(), ["good", "bad"]);
 }

@@ -6,7 +6,7 @@ use rdv::connector::record::{Data, Record};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::destination::scene::{ack, record};
+use crate::destination::record_server::{ack, record};
 use crate::support::{Process, Relay, Wire, ask, eventually, is_pattern, pattern, peak_of};
 use crate::together::workdir::{Workdir, assert_complete, assert_ended};
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Condvar, Mutex};
 
-use crate::destination::scene::{Reply, Scene};
+use crate::destination::record_server::{RecordServer, Reply};
 use crate::server::Request;
 use crate::support::TEST_TIMEOUT;
 
@@ -51,9 +51,9 @@ fn failure(body: &str, tries: u64) -> Option<Reply> {
 
 impl Tally {
     /// A server that keeps this tally and fails occasionally.
-    pub(crate) fn failing_server(self: &Arc<Tally>) -> Scene {
+    pub(crate) fn failing_server(self: &Arc<Tally>) -> RecordServer {
         let tally = Arc::clone(self);
-        Scene::new(move |at, request| tally.take(request, at))
+        RecordServer::new(move |at, request| tally.take(request, at))
     }
 
     fn take(&self, request: &Request, at: usize) -> Reply {

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::Shutdown;
 use std::os::unix::net::UnixListener;
 
-use crate::destination::scene::Scene;
+use crate::destination::record_server::RecordServer;
 use crate::support::{TEST_TIMEOUT, Wire, ask};
 use crate::together::ends::{self, Source};
 
@@ -19,17 +19,17 @@ fn send(wire: &mut Wire, body: &str) {
 
 #[test]
 fn a_destination_that_sends_unexpected_acks_never_blocks() {
-    let scene = Scene::accepting();
+    let server = RecordServer::accepting();
     let directory = tempfile::tempdir().unwrap();
     let place = format!("unix:{}", directory.path().join("records.sock").display());
     let source = Source::start(0, &["--output", &place]);
-    let destination = ends::destination(&["--url", &scene.url(), "--input", &place]);
+    let destination = ends::destination(&["--url", &server.url(), "--input", &place]);
     let mut wire = Wire::connect(source.address);
     for number in 0..REQUESTS {
         send(&mut wire, &number.to_string());
     }
     for number in 0..REQUESTS {
-        assert_eq!(scene.recv_request().body, number.to_string().as_bytes());
+        assert_eq!(server.recv_request().body, number.to_string().as_bytes());
     }
     source.end();
     ends::end("the destination", destination);

@@ -30,8 +30,8 @@ pub(crate) enum Reply {
 }
 
 /// A server of records.
-pub(crate) struct Scene {
-    pub(crate) server: Server,
+pub(crate) struct RecordServer {
+    pub(crate) inner: Server,
     taken: Receiver<Request>,
 }
 
@@ -41,18 +41,20 @@ pub(crate) fn answer(status: u16) -> String {
     format!("HTTP/1.1 {status} X\r\n{body}{end}")
 }
 
-impl Scene {
+impl RecordServer {
     /// A server with a function that chooses the action for each POST, counted from 0; a HEAD
     /// always gets 200.
-    pub(crate) fn new(reply: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static) -> Scene {
-        Scene::with_head("HTTP/1.1 200 X\r\n\r\n", reply)
+    pub(crate) fn new(
+        reply: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static,
+    ) -> RecordServer {
+        RecordServer::with_head("HTTP/1.1 200 X\r\n\r\n", reply)
     }
 
     /// The same with another response to HEAD.
     pub(crate) fn with_head(
         head: &'static str,
         reply: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static,
-    ) -> Scene {
+    ) -> RecordServer {
         let (tell, taken) = mpsc::channel();
         let tell = Mutex::new(tell);
         let count = AtomicUsize::new(0);
@@ -88,16 +90,16 @@ impl Scene {
                 }
             }
         });
-        Scene { server, taken }
+        RecordServer { inner: server, taken }
     }
 
     /// A server that accepts every record.
-    pub(crate) fn accepting() -> Scene {
-        Scene::new(|_, _| Reply::Status(201))
+    pub(crate) fn accepting() -> RecordServer {
+        RecordServer::new(|_, _| Reply::Status(201))
     }
 
     pub(crate) fn url(&self) -> String {
-        self.server.url()
+        self.inner.url()
     }
 
     /// The next record received.
