@@ -1,4 +1,4 @@
-"""Reads Rust sources as far as house.py needs it: names, imports, functions and types, by their text.
+"""Reads Rust sources as far as structure.py needs it: names, imports, functions and types, by their text.
 
 The sources are formatted by rustfmt and accepted by the compiler, which is relied on.
 """

@@ -1,7 +1,7 @@
 //! The layers of the crate, and those of its event loop: permitted imports; no sockets, clocks or
 //! random numbers in the pure modules; and which modules use mio and socket2. Checked in the
 //! sources, so that every import is covered. A script measures what imports do not show,
-//! `tests/support/house.py`.
+//! `tests/support/structure.py`.
 //!
 //! Needs python3.
 
@@ -101,7 +101,7 @@ fn the_script_finds_planted_violations() {
 
 /// Runs the script that measures the event loop's directory.
 fn structure_script(arguments: &[&str]) -> Output {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/house.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/structure.py");
     Command::new("python3").arg(script).args(arguments).output().expect("python3 is installed")
 }
 

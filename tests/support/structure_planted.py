@@ -1,4 +1,4 @@
-"""Planted violations of each kind, and innocent neighbours of theirs: what house.py has to find."""
+"""Planted violations of each kind, and innocent neighbours of theirs: what structure.py has to find."""
 
 from __future__ import annotations
 

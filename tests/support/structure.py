@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measures the event loop's folder. Exits with 1 when a figure exceeds its limit.
 
-house.py [--verbose | --json] [FOLDER]    FOLDER: src/relay by default
-house.py --self-test                      measures planted violations, to check this script
+structure.py [--verbose | --json] [FOLDER]    FOLDER: src/relay by default
+structure.py --self-test                      measures planted violations, to check this script
 
 Comments, strings and test code (`#[cfg(test)]`, `tests.rs`, `tests/`) are not read. The figures:
 
@@ -34,7 +34,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 
-from house_graph import House  # noqa: E402
+from structure_graph import House  # noqa: E402
 from rust_source import File, close, matches, sources, variants  # noqa: E402
 
 LIMITS = {"circle": 4, "spread": 0, "silent": 30, "role": 4, "route": 2}
@@ -85,16 +85,16 @@ def defined(files: list[File], enum: str) -> list[str]:
 def measured(folder: Path) -> tuple[dict[str, list[str]], House]:
     """What was found for each figure, and the graph of the files."""
     house, everywhere = House(folder), sources(folder.parent)
-    role = "Role" if defined(house.files, "Role") else "Phase"
-    roles = defined(house.files, role)
+    role = "Role" if defined(structure.files, "Role") else "Phase"
+    roles = defined(structure.files, role)
     routes = defined([file for file in everywhere if file.name == "api/route.rs"], "Route")
     if not roles or not routes:
-        sys.exit("house.py: found no enum Role or Phase in the folder, or no enum Route in api/route.rs")
+        sys.exit("structure.py: found no enum Role or Phase in the folder, or no enum Route in api/route.rs")
     found = {
-        "circle": house.circle(),
-        "spread": house.spread(FILES_PER_TYPE),
-        "silent": silent(house.files),
-        "role": exhaustive(house.files, role, roles),
+        "circle": structure.circle(),
+        "spread": structure.spread(FILES_PER_TYPE),
+        "silent": silent(structure.files),
+        "role": exhaustive(structure.files, role, roles),
         "route": exhaustive(everywhere, "Route", routes),
     }
     return found, house
@@ -108,7 +108,7 @@ def report(found: dict[str, list[str]], house: House, verbose: bool) -> None:
         for place in places if verbose or name in ("circle", "spread") else ():
             print(f"    {place}")
             for target in found["circle"] if verbose and name == "circle" else ():
-                if why := house.edges[place].get(target):
+                if why := structure.edges[place].get(target):
                     print(f"        {target}: {why}")
 
 
@@ -123,9 +123,9 @@ def main() -> int:
     parser.add_argument("--self-test", action="store_true", help="measure planted violations")
     arguments = parser.parse_args()
     if arguments.self_test:
-        import house_planted
+        import structure_planted
 
-        return house_planted.failures(lambda folder: measured(folder)[0])
+        return structure_planted.failures(lambda folder: measured(folder)[0])
     root = Path(__file__).resolve().parents[2] / "src"
     default = root / "relay"
     found, house = measured((arguments.folder or default).resolve())

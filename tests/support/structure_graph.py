@@ -1,4 +1,4 @@
-"""Which file of a folder knows which: by imports, paths and method calls. The rules are house.py's."""
+"""Which file of a folder knows which: by imports, paths and method calls. The rules are structure.py's."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ class Calls:
         for match in BINDING.finditer(body):
             pattern, name, annotation, loop, item = match.groups()
             value = self.written(annotation) if annotation else self.follow(match.end(), None)
-            if value and (pattern or loop) and not self.house.owner(value):
+            if value and (pattern or loop) and not self.structure.owner(value):
                 value = value.within()
             if value:
                 self.variables[name or item] = value
@@ -248,8 +248,8 @@ class Calls:
                 self.bind(before, f"{last}.{field}", name)
 
     def bind(self, path: str, field: str, name: str) -> None:
-        owner = self.house.owner(self.written(path)) if path else None
-        its = self.house.fields.get((owner, field)) if owner else None
+        owner = self.structure.owner(self.written(path)) if path else None
+        its = self.structure.fields.get((owner, field)) if owner else None
         if its:
             self.variables[name] = its
 
@@ -266,19 +266,19 @@ class Calls:
             at = close(body, at) + 1
         while step := STEP.match(body, at):
             question, name, call, index = step.groups()
-            owner = self.house.owner(value)
+            owner = self.structure.owner(value)
             at = close(body, step.end() - 1) + 1 if call or index else step.end()
             if question:
                 value = value if owner or value is None else value.within() or value
             elif index:
-                value = self.house.outputs.get(owner) if owner else value and (value.within() or value)
+                value = self.structure.outputs.get(owner) if owner else value and (value.within() or value)
             elif call:
                 self.bind_closure(value, step.end())
                 value = self.call(value, name)
                 if known is not None:
                     known.add(step.start(2))
             elif owner:
-                value = self.house.fields.get((owner, name))
+                value = self.structure.fields.get((owner, name))
             elif value and value.plain().startswith("("):
                 its = dict(fields(value.plain())).get(name)
                 value = Type(its, value.file, value.owner) if its else None
@@ -288,7 +288,7 @@ class Calls:
         """Notes the type of `|a|` where the call of a container's method begins."""
         closure = CLOSURE.match(self.function.body, at)
         if closure and value:
-            its = value if self.house.owner(value) else value.within()
+            its = value if self.structure.owner(value) else value.within()
             if its:
                 self.variables.setdefault(closure[1], its)
 
@@ -297,27 +297,27 @@ class Calls:
         if path[-2:] in (["mem", "take"], ["mem", "replace"]):
             return self.follow(at + 1, None)
         is_own = path[0] == "Self"
-        found = self.function.owner if is_own else self.house.resolve(self.function.file, path)
+        found = self.function.owner if is_own else self.structure.resolve(self.function.file, path)
         if not isinstance(found, tuple):
             is_foreign = len(path) > 1 or path[0] in self.function.file.known
             return self.written("_") if is_foreign else None
-        function = self.house.methods.get((found, path[-1])) or self.house.plain.get(found)
+        function = self.structure.methods.get((found, path[-1])) or self.structure.plain.get(found)
         if function and is_own:
-            self.house.add_edge(self.function.file, function.file, "::".join(path))
+            self.structure.add_edge(self.function.file, function.file, "::".join(path))
         is_made = function is None and path[-1][0].isupper()
         return function.returns if function else Type("Self", found[0], found) if is_made else None
 
     def call(self, value: Type | None, name: str) -> Type | None:
         """Adds the edge of a method call, if it is known whose; what it returns."""
-        owner = self.house.owner(value)
+        owner = self.structure.owner(value)
         if owner:
-            method = self.house.methods.get((owner, name))
+            method = self.structure.methods.get((owner, name))
         else:
-            is_telling = value is None and name not in STD_NAMES and name not in self.house.foreign
-            candidates = self.house.named.get(name, []) if is_telling else []
+            is_telling = value is None and name not in STD_NAMES and name not in self.structure.foreign
+            candidates = self.structure.named.get(name, []) if is_telling else []
             method = candidates[0] if len({one.file for one in candidates}) == 1 else None
         if method:
-            self.house.add_edge(self.function.file, method.file, f".{name}()")
+            self.structure.add_edge(self.function.file, method.file, f".{name}()")
             return method.returns
         if name in YIELDS and value:
             return value if owner else value.within() or value
