@@ -10,7 +10,7 @@ use rdv::mux::handshake::{Dialect, Metadata, Welcome};
 use rdv::mux::session::{Closed, Event, Session, close};
 use serde_json::Value;
 
-use crate::asked::Asked;
+use crate::received_request::ReceivedRequest;
 use crate::support::{Ask, Relay, TEST_TIMEOUT, Wire, ask};
 
 /// Both dialects, for tests of behaviour they share.
@@ -229,10 +229,10 @@ impl Agent {
     }
 
     /// The next request with its complete body.
-    pub(crate) fn recv_request(&mut self) -> Asked {
+    pub(crate) fn recv_request(&mut self) -> ReceivedRequest {
         let (number, head, over) = self.recv_request_head();
         let body = if over { Vec::new() } else { self.recv_rest_of_body(number) };
-        Asked { number, head, body }
+        ReceivedRequest { number, head, body }
     }
 
     /// The next bytes of a body, and whether they are the last; they are acknowledged.

@@ -8,7 +8,6 @@
 
 mod accounts;
 mod agent;
-mod asked;
 mod asking;
 mod autobahn;
 mod bodies;
@@ -27,6 +26,7 @@ mod memory;
 mod names;
 mod openapi;
 mod original;
+mod received_request;
 mod smuggling;
 mod socket;
 mod spare;

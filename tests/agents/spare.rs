@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use crate::agent::Agent;
-use crate::asked::Asked;
+use crate::received_request::ReceivedRequest;
 use crate::support::{Ask, Relay, TEST_TIMEOUT, Wire, ask};
 
 /// A tunnel opened by an agent.
@@ -94,8 +94,8 @@ impl Spare {
     }
 
     /// The next request with its complete body.
-    pub(crate) fn recv_request(&mut self) -> Asked {
-        let mut asked = Asked { number: 0, head: self.head(), body: Vec::new() };
+    pub(crate) fn recv_request(&mut self) -> ReceivedRequest {
+        let mut asked = ReceivedRequest { number: 0, head: self.head(), body: Vec::new() };
         let length = asked.get("Content-Length").map(|length| length.parse().expect("a length"));
         let chunked = asked.get("Transfer-Encoding") == Some("chunked");
         asked.body = match (length, chunked) {

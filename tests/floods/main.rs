@@ -8,12 +8,12 @@
 
 #[path = "../agents/agent.rs"]
 mod agent;
-#[path = "../agents/asked.rs"]
-mod asked;
 mod flood;
 mod frames;
 mod lists;
 mod peer;
+#[path = "../agents/received_request.rs"]
+mod received_request;
 mod slow_bytes;
 mod subscribers;
 #[path = "../support/mod.rs"]

@@ -2,14 +2,14 @@
 
 /// A request with its complete body.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct ReceivedRequest {
     /// The exchange id; 0 on a tunnel.
     pub(crate) number: u32,
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
 
-impl Asked {
+impl ReceivedRequest {
     /// The request line without the version.
     pub(crate) fn line(&self) -> &str {
         let line = self.head.lines().next().unwrap_or_default();
