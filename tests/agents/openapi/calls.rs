@@ -6,7 +6,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::openapi::house::{Installed, Service, expose, installed, sibling_file};
+use crate::openapi::setup::{Installed, Service, expose, installed, sibling_file};
 use crate::support::{Relay, parse};
 
 /// Runs it to completion; it must succeed.

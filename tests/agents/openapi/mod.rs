@@ -7,6 +7,6 @@
 //! `tests/agents/openapi/install` was run.
 
 mod calls;
-mod house;
 mod returning;
+mod setup;
 mod streams;

@@ -4,7 +4,7 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 
-use crate::openapi::house::{Service, expose, exposing, installed};
+use crate::openapi::setup::{Service, expose, exposing, installed};
 use crate::support::{Line, Process, Relay, command_in_namespace, eventually, run};
 
 const GREETING: &str = "/api/store/greeting?name=x";

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Barrier;
 use std::thread;
 
-use crate::openapi::house::{Service, expose, installed, ready};
+use crate::openapi::setup::{Service, expose, installed, ready};
 use crate::support::{Ending, Process, Relay, Wire, ask, eventually, is_pattern, pattern};
 
 /// `curl` without a configuration file, and with a timeout.
