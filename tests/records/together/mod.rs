@@ -12,7 +12,7 @@ mod piped;
 mod relayed;
 mod senders;
 mod tally;
-mod unasked;
+mod without_acks;
 #[path = "../../clients/workdir.rs"]
 #[allow(dead_code, reason = "made for clients; records need less")]
 mod workdir;
