@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use crate::support::{Process, Relay, UNKNOWN, unprivileged_command};
-use crate::workdir::{Workdir, as_nobody, assert_complete, assert_ended, stream_of_sender};
+use crate::workdir::{Workdir, assert_complete, assert_ended, stream_of_sender, without_root};
 
 /// Sends with this environment, and receives by identifier only.
 fn passes(relay: &Relay, what: &str, prepare: impl Fn(&Workdir, &mut Command)) {
@@ -91,7 +91,7 @@ fn a_home_that_cannot_be_entered_is_none_unless_its_file_is_named() {
         let file = closed.path().join(name);
         command
             .env("RDV_CLIENT_CONFIG", if name.is_empty() { "".as_ref() } else { file.as_os_str() });
-        as_nobody(&mut command);
+        without_root(&mut command);
         assert_ended(what, &Process::start(command).finish(), exit, words);
     }
 }

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use crate::support::{
     Framing, Process, Relay, SmallDisk, eventually, pattern, unprivileged_command,
 };
-use crate::workdir::{Workdir, as_nobody, assert_complete, assert_ended};
+use crate::workdir::{Workdir, assert_complete, assert_ended, without_root};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 #[test]
@@ -151,7 +151,7 @@ fn an_unwritable_output_is_refused_before_the_stream_is_consumed() {
             command.args(program.get_args());
             command.args(["receive", &id, "-o", name]).current_dir(there.directory());
             command.env("RDV_RELAY", relay.url("")).env("RDV_CLIENT_CONFIG", "/dev/null");
-            as_nobody(&mut command);
+            without_root(&mut command);
         }
         assert_ended(name, &Process::start(command).finish(), 1, words);
         assert_eq!(relay.await_state(&id, "SRC_CONNECTED")["active"], true, "{name}");
@@ -239,7 +239,7 @@ fn an_unwritable_directory_is_refused_before_the_stream_is_consumed() {
         command.args(program.get_args()).args(["receive", &id]).args(flags);
         command.current_dir(there.directory());
         command.env("RDV_RELAY", relay.url("")).env("RDV_CLIENT_CONFIG", "/dev/null");
-        as_nobody(&mut command);
+        without_root(&mut command);
         let got = Process::start(command).finish();
         assert_ended(&format!("{flags:?}"), &got, 1, "no file can be made there");
         assert_eq!(relay.await_state(&id, "SRC_CONNECTED")["active"], true, "{flags:?}");

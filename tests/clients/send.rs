@@ -148,7 +148,7 @@ fn an_unprivileged_user_can_send_and_receive() {
     let desks = [Workdir::at(&relay), Workdir::at(&relay)];
     let [here, there] = &desks;
     here.put("a", pattern(5, 1 << 20));
-    let as_nobody = |workdir: &Workdir, arguments: &[&str]| {
+    let without_root = |workdir: &Workdir, arguments: &[&str]| {
         let (mut command, directory) = unprivileged_command();
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         fs::set_permissions(workdir.directory(), open).expect("permissions");
@@ -156,8 +156,8 @@ fn an_unprivileged_user_can_send_and_receive() {
         command.env("RDV_RELAY", relay.url("")).env("RDV_CLIENT_CONFIG", "/dev/null");
         (Process::start(command), directory)
     };
-    let (sending, _binary) = as_nobody(here, &["send", "a", "--digest"]);
-    let (receiving, _binary) = as_nobody(there, &["receive", &stream_of_sender(&sending)]);
+    let (sending, _binary) = without_root(here, &["send", "a", "--digest"]);
+    let (receiving, _binary) = without_root(there, &["receive", &stream_of_sender(&sending)]);
     assert_complete("send", &sending.finish());
     assert_complete("receive", &receiving.finish());
     assert!(there.read("a") == here.read("a"));

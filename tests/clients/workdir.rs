@@ -152,7 +152,7 @@ pub(crate) fn assert_complete(what: &str, finished: &Finished) {
 }
 
 /// Runs a program without root privileges, if the test has them.
-pub(crate) fn as_nobody(command: &mut Command) {
+pub(crate) fn without_root(command: &mut Command) {
     use std::os::unix::process::CommandExt as _;
     if nix::unistd::geteuid().is_root() {
         let user = nix::unistd::User::from_name("nobody").expect("users").expect("nobody");

@@ -9,7 +9,6 @@ mod descriptors;
 mod json;
 mod line;
 mod lineage;
-mod nobody;
 mod observed;
 mod peak;
 mod process;
@@ -19,6 +18,7 @@ mod response;
 mod scene;
 mod small_disk;
 mod tls;
+mod unprivileged;
 mod wire;
 
 pub(crate) use body::{chunks, is_pattern, pattern};
@@ -27,7 +27,6 @@ pub(crate) use descriptors::Descriptors;
 pub(crate) use json::{assert_error, parse};
 pub(crate) use line::{Line, command_in_namespace, run};
 pub(crate) use lineage::{Lineage, await_end_of, is_alive, successors};
-pub(crate) use nobody::unprivileged_command;
 pub(crate) use observed::{ADMIN, Observed, Scrape};
 pub(crate) use peak::peak_of;
 pub(crate) use process::{Finished, Process, RUNTIME_DIRECTORY};
@@ -37,6 +36,7 @@ pub(crate) use response::{Ending, Head, Response};
 pub(crate) use scene::{Framing, Pair, assert_uploaded};
 pub(crate) use small_disk::SmallDisk;
 pub(crate) use tls::{Authority, Terminator};
+pub(crate) use unprivileged::unprivileged_command;
 pub(crate) use wire::{DISCONNECTS, Disconnect, Wire};
 
 /// A well-formed id that no relay ever created.
