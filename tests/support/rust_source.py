@@ -1,4 +1,4 @@
-"""Reads Rust sources as far as structure.py needs it: names, imports, functions and types, by their text.
+"""Parses Rust sources as far as structure.py needs it: names, imports, functions and types, from their text.
 
 The sources are formatted by rustfmt and accepted by the compiler, which is relied on.
 """
@@ -27,12 +27,12 @@ PAIRS = {"(": ")", "[": "]", "{": "}", "<": ">"}
 
 
 def spaces(text: str) -> str:
-    """White space of the same extent."""
+    """White space of the same length."""
     return re.sub(r"[^\n]", " ", text)
 
 
 def blanked(text: str) -> str:
-    """The code alone: comments, the insides of literals, and test items become white space."""
+    """Only the code: comments, the contents of literals, and test items become white space."""
 
     def blank(match: re.Match[str]) -> str:
         if match[0].startswith("/"):
@@ -49,12 +49,12 @@ def blanked(text: str) -> str:
 
 
 def is_angle_closed(text: str, place: int) -> bool:
-    """Whether this `>` closes a `<`: it is not the head of an arrow."""
+    """Whether this `>` closes a `<`, and is not part of an arrow."""
     return text[place] == ">" and text[place - 1] not in "-="
 
 
 def close(code: str, at: int) -> int:
-    """The place of the bracket that closes the one at this place."""
+    """The position of the closing bracket for the one at this position."""
     begin, end, depth = code[at], PAIRS[code[at]], 0
     for place in range(at, len(code)):
         if code[place] == begin:
@@ -81,7 +81,7 @@ def parts(text: str) -> list[str]:
 
 
 def top_level(code: str) -> str:
-    """What is outside all braces."""
+    """The text outside all braces."""
     kept, depth = [], 0
     for char in code:
         depth -= char == "}"
@@ -91,7 +91,7 @@ def top_level(code: str) -> str:
 
 
 def imports(tree: str) -> Iterator[tuple[list[str], str]]:
-    """The paths of a `use`, each with the name it is known by."""
+    """The paths of a `use`, each with its local name."""
     head, brace, rest = tree.strip().partition("{")
     if not brace:
         path, _, name = head.partition(" as ")
@@ -117,7 +117,7 @@ class File:
         self.items = set(ITEM.findall(top_level(self.code)))
         self.known: dict[str, list[str]] = {}
         self.globs: list[list[str]] = []
-        # What the code of this file uses: a re-export is no use of its own.
+        # The names used in this file: a re-export is not a use.
         self.used: list[list[str]] = []
         for exported, tree in USE.findall(code):
             for path, name in imports(tree):
@@ -129,7 +129,7 @@ class File:
                     self.used.append(path)
 
     def line(self, place: int) -> str:
-        """Where this is, as editors want it."""
+        """The position as `file:line`."""
         return f"{self.name}:{self.code.count(chr(10), 0, place) + 1}"
 
 
@@ -151,14 +151,14 @@ Owner = tuple[File, str]  # a type of the folder: the file that defines it, and 
 
 @dataclass
 class Type:
-    """A type as a file writes it, where `Self` is `owner`."""
+    """A type as written in a file, where `Self` is `owner`."""
 
     text: str
     file: File
     owner: Owner | None = None
 
     def plain(self) -> str:
-        """Without references and boxes."""
+        """The type without references and boxes."""
         text = self.text.strip()
         while match := WRAPPER.match(text):
             text = match[1] or text[match.end() :]
@@ -222,7 +222,7 @@ def without_attributes(code: str) -> str:
 
 
 def matches(code: str) -> Iterator[tuple[int, list[str]]]:
-    """Every `match`: where it is, and the patterns of its arms, without their guards."""
+    """Every `match`: its position, and the patterns of its arms, without guards."""
     for keyword in re.finditer(r"\bmatch\s", code):
         at = outside(code, keyword.end(), "{")
         end, patterns = close(code, at), []
@@ -241,7 +241,7 @@ def matches(code: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def outside(code: str, at: int, sign: str, end: int | None = None) -> int:
-    """The first place from here on where this sign is outside all brackets, or the end."""
+    """The first position from here on of this character outside all brackets, or the end."""
     end = len(code) if end is None else end
     while at < end and not code.startswith(sign, at):
         at = close(code, at) + 1 if code[at] in "([{" else at + 1

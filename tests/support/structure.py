@@ -6,15 +6,15 @@ structure.py --self-test                      measures planted violations, to ch
 
 Comments, strings and test code (`#[cfg(test)]`, `tests.rs`, `tests/`) are not read. The figures:
 
-circle   Files of the largest circle, in which each file reaches every other. A -> B if A
+cycle    Files of the largest cycle, in which each file reaches every other. A -> B if A
          - imports, or names by a path, an item that B defines. `super::`, `self::`, `crate::`, names of
            modules and re-exports are followed to the defining file. `mod x;` and `pub use` alone are no
-           edges, so a `mod.rs` that only declares and re-exports is in no circle;
+           edges, so a `mod.rs` that only declares and re-exports is not in a cycle;
          - calls a method (`.name(` or `Type::name(`) that B defines in an `impl`. The receiver's type
            follows from `self`, parameters, fields, patterns, `let`, closures and return types, through
            references, boxes, Option, Result, collections and indexing. A method of a type from outside the
-           folder is no edge. Where the type does not follow, the name decides, provided that of all files
-           of the crate one alone defines it, and that it is no usual name of the standard library.
+           folder is not an edge. If the type is unknown, the name decides, provided that only one file
+           of the crate defines it, and that it is not a common name in the standard library.
 spread   Types with inherent methods in more than 3 files.
 silent   `let ... else` whose block is only `return`, `return` of a trivial value (TRIVIAL), `continue` or
          `break`. A block that logs, asserts or acts is not silent. `if let`, `match`, `?` and `map_or`
@@ -34,10 +34,10 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 
-from structure_graph import House  # noqa: E402
+from structure_graph import Structure  # noqa: E402
 from rust_source import File, close, matches, sources, variants  # noqa: E402
 
-LIMITS = {"circle": 4, "spread": 0, "silent": 30, "role": 4, "route": 2}
+LIMITS = {"cycle": 4, "spread": 0, "silent": 30, "role": 4, "route": 2}
 FILES_PER_TYPE = 3
 SHARE_OF_VARIANTS = 0.75
 
@@ -49,7 +49,7 @@ LET_ELSE = re.compile(r"(?<![}\s])\s+else\s*(?=\{)")
 
 
 def silent(files: list[File]) -> list[str]:
-    """Look-ups that give up without a word."""
+    """`let ... else` blocks that return without logging."""
     return [
         file.line(match.end())
         for file in files
@@ -78,36 +78,36 @@ def exhaustive(files: list[File], enum: str, names: list[str]) -> list[str]:
 
 
 def defined(files: list[File], enum: str) -> list[str]:
-    """The variants of an enum that one of these files defines; none if none does."""
+    """The variants of an enum defined in one of these files; none if there is no definition."""
     return next((list(found) for file in files if (found := variants(file.code, enum))), [])
 
 
-def measured(folder: Path) -> tuple[dict[str, list[str]], House]:
-    """What was found for each figure, and the graph of the files."""
-    house, everywhere = House(folder), sources(folder.parent)
+def measured(folder: Path) -> tuple[dict[str, list[str]], Structure]:
+    """The places for each figure, and the graph of the files."""
+    structure, everywhere = Structure(folder), sources(folder.parent)
     role = "Role" if defined(structure.files, "Role") else "Phase"
     roles = defined(structure.files, role)
     routes = defined([file for file in everywhere if file.name == "api/route.rs"], "Route")
     if not roles or not routes:
         sys.exit("structure.py: found no enum Role or Phase in the folder, or no enum Route in api/route.rs")
     found = {
-        "circle": structure.circle(),
+        "cycle": structure.cycle(),
         "spread": structure.spread(FILES_PER_TYPE),
         "silent": silent(structure.files),
         "role": exhaustive(structure.files, role, roles),
         "route": exhaustive(everywhere, "Route", routes),
     }
-    return found, house
+    return found, structure
 
 
-def report(found: dict[str, list[str]], house: House, verbose: bool) -> None:
-    """Prints the figures; what is in the circle and who is spread in any case."""
+def report(found: dict[str, list[str]], structure: Structure, verbose: bool) -> None:
+    """Prints the figures, and always the places of the cycle and of spread types."""
     for name, places in found.items():
         verdict = "" if len(places) <= LIMITS[name] else "  EXCEEDED"
         print(f"{name:8}{len(places):4}  (limit {LIMITS[name]}){verdict}")
-        for place in places if verbose or name in ("circle", "spread") else ():
+        for place in places if verbose or name in ("cycle", "spread") else ():
             print(f"    {place}")
-            for target in found["circle"] if verbose and name == "circle" else ():
+            for target in found["cycle"] if verbose and name == "cycle" else ():
                 if why := structure.edges[place].get(target):
                     print(f"        {target}: {why}")
 
@@ -118,7 +118,7 @@ def main() -> int:
     parser.add_argument("folder", metavar="FOLDER", nargs="?", type=Path, help="the event loop's folder")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument(
-        "--verbose", action="store_true", help="print each place, and the edges of the circle"
+        "--verbose", action="store_true", help="print each place, and the edges of the cycle"
     )
     parser.add_argument("--self-test", action="store_true", help="measure planted violations")
     arguments = parser.parse_args()
@@ -128,7 +128,7 @@ def main() -> int:
         return structure_planted.failures(lambda folder: measured(folder)[0])
     root = Path(__file__).resolve().parents[2] / "src"
     default = root / "relay"
-    found, house = measured((arguments.folder or default).resolve())
+    found, structure = measured((arguments.folder or default).resolve())
     if arguments.json:
         figures = {
             name: {"count": len(places), "limit": LIMITS[name], "places": places}
@@ -136,7 +136,7 @@ def main() -> int:
         }
         print(json.dumps(figures, indent=2))
     else:
-        report(found, house, arguments.verbose)
+        report(found, structure, arguments.verbose)
     return int(any(len(places) > LIMITS[name] for name, places in found.items()))
 
 

@@ -1,4 +1,4 @@
-"""Which file of a folder knows which: by imports, paths and method calls. The rules are structure.py's."""
+"""The dependencies between the files of a folder: imports, paths and method calls. structure.py has the rules."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rust_source import (
     sources,
 )
 
-# Names that do not say whose method it is.
+# Names that do not identify the type of a method.
 STD_NAMES = frozenset(
     """
     accept all and and_then any append as_bytes as_deref as_deref_mut as_fd as_mut as_raw_fd as_ref as_slice
@@ -37,7 +37,7 @@ STD_NAMES = frozenset(
     unwrap_or unwrap_or_default unwrap_or_else values values_mut wait wake write write_all zip
     """.split()
 )
-# Of a container, these give what is in it; of anything else, the same again.
+# For a container, these return its contents; for anything else, a value of the same type.
 YIELDS = frozenset(
     """
     as_deref as_deref_mut as_mut as_ref borrow borrow_mut clone cloned copied drain expect filter first
@@ -46,7 +46,7 @@ YIELDS = frozenset(
     unwrap_or_default unwrap_or_else values values_mut
     """.split()
 )
-# These give what a closure makes.
+# These return the result of a closure.
 MAKES = frozenset("and_then collect filter_map find_map flat_map fold map map_or map_or_else or_else".split())
 NAME = r"[A-Za-z_]\w*"
 PATH = re.compile(rf"(?<![\w:'])(?:(?<!\.)|(?<=\.\.)){NAME}(?:::{NAME})*")
@@ -66,8 +66,8 @@ FIELDS = re.compile(r"\b((?:\w+::)*[A-Z]\w*)\s*\{([^{}]*)\}\)*\s*(?:=>|=[^=]|\||
 CLOSURE = re.compile(rf"\s*(?:move\s*)?\|&?{MUT}([a-z_]\w*)\|")
 
 
-class House:
-    """The files of a folder, and what they know of each other."""
+class Structure:
+    """The files of a folder, and their dependencies."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -76,7 +76,7 @@ class House:
         others = (path for path in folder.parent.rglob("*.rs") if folder not in path.parents)
         self.foreign = {name for path in others for name in re.findall(r"\bfn (\w+)", path.read_text())}
         self.fields: dict[tuple[Owner, str], Type] = {}
-        self.outputs: dict[Owner, Type] = {}  # what indexing gives
+        self.outputs: dict[Owner, Type] = {}  # the result of indexing
         self.methods: dict[tuple[Owner, str], Function] = {}
         self.named: dict[str, list[Function]] = {}  # methods by name
         self.plain: dict[Owner, Function] = {}  # functions outside of any `impl`
@@ -115,7 +115,7 @@ class House:
         return self.resolve(found, rest, steps + 1) if isinstance(found, File) and rest else found
 
     def owner(self, written: Type | None) -> Owner | None:
-        """The type of the folder that is written, if it is one."""
+        """The written type, if the folder defines it."""
         if written is None or written.plain() == "Self":
             return written.owner if written else None
         path = re.match(rf"{NAME}(?:::{NAME})*", written.plain())
@@ -123,7 +123,7 @@ class House:
         return found if isinstance(found, tuple) else None
 
     def functions(self, file: File) -> Iterator[Function]:
-        """The functions of a file, noted by whose they are."""
+        """Adds the functions of a file by their owner."""
         code, blocks = file.code, list(self.impls(file))
         for match in FUNCTION.finditer(code):
             at = match.end() if code[match.end()] == "(" else code.index("(", close(code, match.end()))
@@ -147,7 +147,7 @@ class House:
             yield function
 
     def impls(self, file: File) -> Iterator[tuple[int, int, Owner | None, bool]]:
-        """The `impl` blocks: from where to where, of which type, and whether of no trait."""
+        """The `impl` blocks: their range, their type, and whether they are inherent."""
         for match in IMPL.finditer(file.code):
             start = file.code.index("{", match.end())
             end = close(file.code, start)
@@ -180,7 +180,7 @@ class House:
                 if method := self.methods.get((found, path[-1])):
                     self.add_edge(file, method.file, "::".join(path))
 
-    def circle(self) -> list[str]:
+    def cycle(self) -> list[str]:
         """The largest set of files in which each reaches every other."""
         reached = {}
         for start in self.edges:
@@ -201,13 +201,13 @@ class House:
 
 
 class Calls:
-    """The calls that one function makes, and whose methods they are.
+    """The calls in one function, and the owners of the called methods.
 
     A type that is not known is `None`; one that is not of the folder has no owner.
     """
 
-    def __init__(self, house: House, function: Function) -> None:
-        self.house, self.function = house, function
+    def __init__(self, structure: Structure, function: Function) -> None:
+        self.structure, self.function = structure, function
         self.variables: dict[str, Type] = {}
         for part in parts(function.parameters):
             name, _, written = re.sub(r"^mut\s+", "", part).partition(":")
@@ -236,7 +236,7 @@ class Calls:
                 self.call(None, match[1])
 
     def bind_patterns(self) -> None:
-        """Notes the types of what patterns take apart."""
+        """Records the types of bindings in patterns."""
         for path, variant, name in PAYLOAD.findall(self.function.body):
             self.bind(path, f"{variant}.0", name)
         for path, names in FIELDS.findall(self.function.body):
@@ -254,7 +254,7 @@ class Calls:
             self.variables[name] = its
 
     def follow(self, at: int, known: set[int] | None) -> Type | None:
-        """The type of the expression that begins here; its calls are added, and noted in `known`."""
+        """The type of the expression that starts here; adds its calls, and records them in `known`."""
         body = self.function.body
         at += len(re.compile(r"(?:[\s&*]|mut\s)*").match(body, at)[0])  # type: ignore[index]
         root = PATH.match(body, at)
@@ -285,7 +285,7 @@ class Calls:
         return value
 
     def bind_closure(self, value: Type | None, at: int) -> None:
-        """Notes the type of `|a|` where the call of a container's method begins."""
+        """Records the type of `|a|` at the call of a container's method."""
         closure = CLOSURE.match(self.function.body, at)
         if closure and value:
             its = value if self.structure.owner(value) else value.within()
@@ -308,7 +308,7 @@ class Calls:
         return function.returns if function else Type("Self", found[0], found) if is_made else None
 
     def call(self, value: Type | None, name: str) -> Type | None:
-        """Adds the edge of a method call, if it is known whose; what it returns."""
+        """Adds the edge of a method call, if its owner is known; returns its type."""
         owner = self.structure.owner(value)
         if owner:
             method = self.structure.methods.get((owner, name))

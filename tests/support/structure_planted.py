@@ -1,4 +1,4 @@
-"""Planted violations of each kind, and innocent neighbours of theirs: what structure.py has to find."""
+"""Planted violations of each kind next to valid code, and the expected findings of structure.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-# The files that each row has besides its own.
+# Files in every row in addition to its own.
 ALWAYS = """
 -- net/mod.rs
 mod a;
@@ -21,7 +21,7 @@ pub enum Route<'h> { Create, Push, Source(Option<Uuid>, &'h str), Other { a: u8 
 
 TWO = ["a.rs", "b.rs"]
 
-# A name, files, a figure, and what has to be found for it.
+# A name, files, a figure, and the expected places.
 ROWS: list[tuple[str, str, str, list[str]]] = [
     (
         "imports both ways",
@@ -33,7 +33,7 @@ struct A;
 use super::a::A;
 struct B;
 """,
-        "circle",
+        "cycle",
         TWO,
     ),
     (
@@ -45,7 +45,7 @@ struct A;
 -- net/b.rs
 struct B;
 """,
-        "circle",
+        "cycle",
         [],
     ),
     (
@@ -60,7 +60,7 @@ fn f() {}
 use crate::net::a::f;
 struct B;
 """,
-        "circle",
+        "cycle",
         TWO,
     ),
     (
@@ -72,11 +72,11 @@ fn a() { super::b::b(); }
 use super::a;
 fn b() { a::a(); }
 """,
-        "circle",
+        "cycle",
         TWO,
     ),
     (
-        "through a re-export, whose file is not in the circle",
+        "through a re-export, whose file is not in the cycle",
         """
 -- net/a.rs
 use super::x::{B, K};
@@ -89,7 +89,7 @@ pub const K: u8 = 1;
 use super::super::a::a;
 struct B;
 """,
-        "circle",
+        "cycle",
         ["a.rs", "x/b.rs"],
     ),
     (
@@ -106,7 +106,7 @@ impl R {
     fn two(&mut self, n: u8) {}
 }
 """,
-        "circle",
+        "cycle",
         TWO,
     ),
     (
@@ -124,7 +124,7 @@ impl super::b::B {
 -- net/b.rs
 struct B(super::a::A);
 """,
-        "circle",
+        "cycle",
         ["a.rs", "b.rs", "c.rs"],
     ),
     (
@@ -166,7 +166,7 @@ impl E {
     fn end(&self) { self.back()?.end() }
 }
 """,
-        "circle",
+        "cycle",
         ["a.rs", "b.rs", "c.rs", "d.rs", "e.rs"],
     ),
     (
@@ -185,7 +185,7 @@ impl super::types::B {
     fn end(&self) { unknown().only_here() }
 }
 """,
-        "circle",
+        "cycle",
         TWO,
     ),
     (
@@ -203,7 +203,7 @@ impl B {
     fn b(&self, clock: &Clock) { clock.pace() }
 }
 """,
-        "circle",
+        "cycle",
         [],
     ),
     (
@@ -223,7 +223,7 @@ impl X {
     fn begin(&self) {}
 }
 """,
-        "circle",
+        "cycle",
         [],
     ),
     (
@@ -244,7 +244,7 @@ mod tests {
 use crate::net::a::A;
 use super::super::b::B;
 """,
-        "circle",
+        "cycle",
         [],
     ),
     (
@@ -374,7 +374,7 @@ def plant(text: str, root: Path) -> None:
 
 
 def failures(measured: Callable[[Path], dict[str, list[str]]]) -> int:
-    """Measures each row, and prints those that are not as they have to be; their number."""
+    """Measures each row, prints the unexpected results, and returns their number."""
     wrong = 0
     for name, files, figure, expected in ROWS:
         with tempfile.TemporaryDirectory() as root:

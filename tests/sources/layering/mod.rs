@@ -48,7 +48,7 @@ const RELAY: &str = "relay";
 
 /// Its layers from top to bottom, each a directory or a file. Those in one row do not import each
 /// other: only the event loop imports two services.
-const FLOORS: [&[&str]; 5] = [
+const LAYERS: [&[&str]; 5] = [
     &["event_loop"],
     &["streams", "agents", "intake", "admin", "pages"],
     &["transfers"],
@@ -78,14 +78,14 @@ fn every_file_respects_its_layer() {
         let name = file.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
         violations.extend(check(&name, &fs::read_to_string(&file).unwrap()));
     }
-    assert_eq!(violations, [], "see the rooms in src/lib.rs");
+    assert_eq!(violations, [], "see the modules in src/lib.rs");
 }
 
 #[test]
 fn the_event_loop_stays_within_its_limits() {
     let output = structure_script(&["--verbose"]);
     let report = String::from_utf8_lossy(&output.stdout);
-    for figure in ["circle", "spread", "silent", "role", "route"] {
+    for figure in ["cycle", "spread", "silent", "role", "route"] {
         let is_reported = report.lines().any(|line| line.starts_with(figure));
         assert!(is_reported, "{figure} is measured: {output:?}");
     }
@@ -122,26 +122,26 @@ fn check(file: &str, text: &str) -> Vec<Violation> {
     if file.ends_with("tests.rs") {
         return Vec::new();
     }
-    let room = segment(file, 0);
-    let is_exempt = matches!(room, "lib" | "main" | "fuzzing");
+    let module = segment(file, 0);
+    let is_exempt = matches!(module, "lib" | "main" | "fuzzing");
     let violation = |line, what| Violation { file: file.to_owned(), line, what };
-    if !is_exempt && row(&ROWS, room).is_none() {
-        return vec![violation(0, format!("{room} is no room"))];
+    if !is_exempt && row(&ROWS, module).is_none() {
+        return vec![violation(0, format!("{module} is not a known module"))];
     }
     let mut violations = Vec::new();
-    if room == RELAY && !is_floor(segment(file, 1)) {
-        violations.push(violation(0, format!("{} is no floor", segment(file, 1))));
+    if module == RELAY && !is_layer(segment(file, 1)) {
+        violations.push(violation(0, format!("{} is not a known layer", segment(file, 1))));
     }
     for (line, statement) in statements(text) {
-        let mut whats = misplaced_crates(room, &statement);
+        let mut findings = misplaced_crates(module, &statement);
         if !is_exempt {
-            whats.extend(unknown_paths(file, &statement));
-            whats.extend(impurities(room, &statement));
+            findings.extend(unknown_paths(file, &statement));
+            findings.extend(impurities(module, &statement));
         }
         if file == "relay/mod.rs" && !declares_or_exports(&statement) {
-            whats.push(format!("{file} does more than declare"));
+            findings.push(format!("{file} does more than declare"));
         }
-        violations.extend(whats.into_iter().map(|what| violation(line, what)));
+        violations.extend(findings.into_iter().map(|what| violation(line, what)));
     }
     violations
 }
@@ -161,55 +161,55 @@ fn is_below(rows: &[&[&str]], one: &str, other: &str) -> bool {
 }
 
 /// Whether the event loop's directory can have a file or directory of this name.
-fn is_floor(name: &str) -> bool {
-    name == "mod" || name == BESIDE.0 || row(&FLOORS, name).is_some()
+fn is_layer(name: &str) -> bool {
+    name == "mod" || name == BESIDE.0 || row(&LAYERS, name).is_some()
 }
 
 /// Whether a layer of the event loop can import another.
-fn may_know(floor: &str, known: &str) -> bool {
+fn can_import(layer: &str, known: &str) -> bool {
     let (beside, below) = BESIDE;
-    if floor == known {
+    if layer == known {
         true
-    } else if floor == beside {
+    } else if layer == beside {
         below.contains(&known)
     } else if known == beside {
-        floor == FLOORS[0][0]
+        layer == LAYERS[0][0]
     } else {
-        is_below(&FLOORS, known, floor)
+        is_below(&LAYERS, known, layer)
     }
 }
 
 /// Imports of a statement that its module or its layer forbids.
 fn unknown_paths(file: &str, statement: &str) -> Vec<String> {
-    let (room, floor) = (segment(file, 0), segment(file, 1));
-    let mut whats = Vec::new();
+    let (module, layer) = (segment(file, 0), segment(file, 1));
+    let mut findings = Vec::new();
     for path in paths(file, statement) {
         let Some(known) = path.first() else { continue };
-        if known != room && !is_below(&ROWS, known, room) {
-            whats.push(format!("{room} knows {known}"));
+        if known != module && !is_below(&ROWS, known, module) {
+            findings.push(format!("{module} imports {known}"));
         }
-        if known != RELAY || room != RELAY || floor == "mod" {
+        if known != RELAY || module != RELAY || layer == "mod" {
             continue;
         }
         match path.get(1) {
-            Some(known) if may_know(floor, known) => {}
-            Some(known) => whats.push(format!("{floor} knows {known}")),
-            None => whats.push(format!("{floor} knows all floors")),
+            Some(known) if can_import(layer, known) => {}
+            Some(known) => findings.push(format!("{layer} imports {known}")),
+            None => findings.push(format!("{layer} imports all layers")),
         }
     }
-    whats
+    findings
 }
 
 /// Crates that a statement uses in a module that forbids them.
-fn misplaced_crates(room: &str, statement: &str) -> Vec<String> {
-    let misplaced = CRATES.iter().filter(|(_, rooms)| !rooms.contains(&room));
+fn misplaced_crates(module: &str, statement: &str) -> Vec<String> {
+    let misplaced = CRATES.iter().filter(|(_, modules)| !modules.contains(&module));
     let named = misplaced.filter(|(name, _)| names_crate(statement, name));
-    named.map(|(name, _)| format!("{name} in {room}")).collect()
+    named.map(|(name, _)| format!("{name} in {module}")).collect()
 }
 
 /// Names in a statement that a pure module forbids.
-fn impurities(room: &str, statement: &str) -> Vec<String> {
-    if !PURE.contains(&room) {
+fn impurities(module: &str, statement: &str) -> Vec<String> {
+    if !PURE.contains(&module) {
         return Vec::new();
     }
     let mut words: Vec<_> = IMPURE.into_iter().filter(|word| statement.contains(word)).collect();
@@ -217,5 +217,5 @@ fn impurities(room: &str, statement: &str) -> Vec<String> {
         let sockets = ["TcpStream", "TcpListener", "UdpSocket"];
         words.extend(sockets.into_iter().filter(|word| statement.contains(word)));
     }
-    words.into_iter().map(|word| format!("{word} in {room}")).collect()
+    words.into_iter().map(|word| format!("{word} in {module}")).collect()
 }

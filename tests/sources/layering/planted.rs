@@ -5,21 +5,21 @@ use super::check;
 #[test]
 fn planted_violations_between_layers_are_found() {
     for (name, file, text, found) in [
-        ("an import upwards", "http/head.rs", "use crate::api::Failure;", "http knows api"),
+        ("an import upwards", "http/head.rs", "use crate::api::Failure;", "http imports api"),
         (
             "in braces",
             "rendezvous/a.rs",
             "use crate::{http::x, relay::y};",
-            "rendezvous knows relay",
+            "rendezvous imports relay",
         ),
-        ("in a path", "api/a.rs", "let x = crate::relay::run();", "api knows relay"),
-        ("in two lines", "http/a.rs", "use crate::{\n    ops::x,\n};", "http knows ops"),
-        ("exported", "http/a.rs", "pub(crate) use crate::{\n    ops::x,\n};", "http knows ops"),
-        ("a neighbour", "api/a.rs", "use crate::splice::Pipe;", "api knows splice"),
-        ("a room that only decides", "mux/a.rs", "use std::fs;", "std::fs in mux"),
-        ("an unknown room", "api/a.rs", "use crate::utils::x;", "api knows utils"),
-        ("a file of an unknown room", "utils/a.rs", "", "utils is no room"),
-        ("from the parent", "http/a.rs", "use super::super::api::x;", "http knows api"),
+        ("in a path", "api/a.rs", "let x = crate::relay::run();", "api imports relay"),
+        ("in two lines", "http/a.rs", "use crate::{\n    ops::x,\n};", "http imports ops"),
+        ("exported", "http/a.rs", "pub(crate) use crate::{\n    ops::x,\n};", "http imports ops"),
+        ("a neighbour", "api/a.rs", "use crate::splice::Pipe;", "api imports splice"),
+        ("a pure module", "mux/a.rs", "use std::fs;", "std::fs in mux"),
+        ("an unknown module", "api/a.rs", "use crate::utils::x;", "api imports utils"),
+        ("a file of an unknown module", "utils/a.rs", "", "utils is not a known module"),
+        ("from the parent", "http/a.rs", "use super::super::api::x;", "http imports api"),
         ("everything", "http/a.rs", "use crate::*;", "http knows *"),
         ("a clock", "rendezvous/a.rs", "let now = Instant::now();", "Instant::now in rendezvous"),
         ("a socket", "http.rs", "use std::net::{IpAddr, TcpStream};", "TcpStream in http"),
@@ -28,7 +28,7 @@ fn planted_violations_between_layers_are_found() {
             "the top from below",
             "client/a.rs",
             "use crate::connector::record;",
-            "client knows connector",
+            "client imports connector",
         ),
         (
             "behind a test",
@@ -47,11 +47,11 @@ fn planted_violations_between_layers_are_found() {
 }
 
 #[test]
-fn permitted_uses_between_layers_are_no_violations() {
+fn permitted_uses_between_layers_are_accepted() {
     for (name, file, text) in [
         ("from the top", "connector/a.rs", "use crate::{client::x, relay::y};"),
         ("downwards", "relay/io/a.rs", "use crate::{http::x, ops::{a, b}};"),
-        ("its own room", "http/a/b.rs", "use crate::http::x; use super::super::y;"),
+        ("its own module", "http/a/b.rs", "use crate::http::x; use super::super::y;"),
         ("a comment", "http/a.rs", "// not Instant::now(), crate::relay says"),
         ("a test", "http/a.rs", "#[cfg(test)]\nmod tests {\n    use mio::Poll;\n}"),
         ("a file of tests", "http/a/tests.rs", "use mio::Poll;"),
@@ -69,74 +69,74 @@ fn permitted_uses_between_layers_are_no_violations() {
 #[test]
 fn planted_violations_within_the_relay_are_found() {
     for (name, file, text, found) in [
-        ("upwards", "relay/io/a.rs", "use crate::relay::http1::x;", "io knows http1"),
+        ("upwards", "relay/io/a.rs", "use crate::relay::http1::x;", "io imports http1"),
         (
             "from the parent",
             "relay/http1/a.rs",
             "use super::super::streams::x;",
-            "http1 knows streams",
+            "http1 imports streams",
         ),
-        ("from a folder", "relay/io/mod.rs", "use super::transfers::x;", "io knows transfers"),
+        ("from a folder", "relay/io/mod.rs", "use super::transfers::x;", "io imports transfers"),
         (
             "in a path",
             "relay/transfers/a.rs",
             "crate::relay::agents::x();",
-            "transfers knows agents",
+            "transfers imports agents",
         ),
         (
             "in braces",
             "relay/transfers/a.rs",
             "use crate::{http::x, relay::{io::y, intake::{a}}};",
-            "transfers knows intake",
+            "transfers imports intake",
         ),
         (
             "two services",
             "relay/agents/a.rs",
             "use crate::relay::streams::x;",
-            "agents knows streams",
+            "agents imports streams",
         ),
         (
             "the loop",
             "relay/admin/a.rs",
             "use crate::relay::event_loop::x;",
-            "admin knows event_loop",
+            "admin imports event_loop",
         ),
         (
             "a part of the process",
             "relay/pages.rs",
             "use super::process::x;",
-            "pages knows process",
+            "pages imports process",
         ),
         (
             "a service, from beside",
             "relay/process/a.rs",
             "use crate::relay::intake::x;",
-            "process knows intake",
+            "process imports intake",
         ),
         (
             "a transfer, from beside",
             "relay/process.rs",
             "use super::transfers::x;",
-            "process knows transfers",
+            "process imports transfers",
         ),
-        ("through a re-export", "relay/io/a.rs", "use crate::relay::Waker;", "io knows Waker"),
+        ("through a re-export", "relay/io/a.rs", "use crate::relay::Waker;", "io imports Waker"),
         ("everything", "relay/io/mod.rs", "use super::*;", "io knows *"),
-        ("the room as a name", "relay/io/a.rs", "use crate::relay;", "io knows all floors"),
+        ("the module as a name", "relay/io/a.rs", "use crate::relay;", "io imports all layers"),
         (
-            "the room in braces",
+            "the module in braces",
             "relay/io/a.rs",
             "use crate::relay::{self, io};",
-            "io knows all floors",
+            "io imports all layers",
         ),
-        ("an unknown floor", "relay/utils.rs", "", "utils is no floor"),
-        ("a room below", "relay/streams/a.rs", "use crate::client::x;", "relay knows client"),
+        ("an unknown layer", "relay/utils.rs", "", "utils is not a known layer"),
+        ("a module below", "relay/streams/a.rs", "use crate::client::x;", "relay imports client"),
     ] {
         assert_eq!(violations(file, text), [found], "{name}");
     }
 }
 
 #[test]
-fn permitted_uses_within_the_relay_are_no_violations() {
+fn permitted_uses_within_the_relay_are_accepted() {
     for (name, file, text) in [
         ("the loop", "relay/event_loop.rs", "use super::{agents::x, streams::y, process, io};"),
         (
@@ -146,7 +146,7 @@ fn permitted_uses_within_the_relay_are_no_violations() {
         ),
         ("downwards", "relay/agents/a.rs", "use crate::relay::{http1::x, io::y, transfers};"),
         (
-            "within a floor",
+            "within a layer",
             "relay/agents/a/b.rs",
             "use super::super::c; use crate::relay::agents::d;",
         ),
