@@ -40,9 +40,9 @@ pub fn accept(data: &[u8]) {
     let noise: Vec<_> = choices.rest().split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
     let loud: Vec<_> = noise.iter().map(|line| line.to_ascii_uppercase()).collect();
     let found = prefers(&noise);
-    assert_eq!(prefers(&loud), found, "case says nothing");
+    assert_eq!(prefers(&loud), found, "case is not significant");
     let reversed: Vec<_> = noise.into_iter().rev().collect();
-    assert_eq!(prefers(&reversed), found, "order says nothing");
+    assert_eq!(prefers(&reversed), found, "order is not significant");
 }
 
 fn prefers(lines: &[Vec<u8>]) -> bool {

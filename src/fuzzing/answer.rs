@@ -40,7 +40,10 @@ fn described(head: &AnswerHead, data: &[u8]) {
         Ok(AnswerFraming::UntilClose) => assert!(length.is_none() && coding.is_none()),
         Ok(AnswerFraming::Framed(Framing::Chunked)) => assert!(length.is_none()),
         Ok(AnswerFraming::Framed(Framing::Length(bytes))) => {
-            assert!(bytes == 0 || (length.is_some() && coding.is_none()), "nobody guessed");
+            assert!(
+                bytes == 0 || (length.is_some() && coding.is_none()),
+                "no length or coding is guessed"
+            );
         }
         Err(_) => assert!(length.is_some() || coding.is_some(), "nothing is wrong with nothing"),
     }

@@ -69,20 +69,24 @@ pub fn codec(data: &[u8]) {
     let stride = 1 + usize::from(choices.byte());
     script.frames.extend_from_slice(choices.rest());
 
-    let whole = script.outcome(script.frames.len().max(1));
-    assert!(whole.messages.starts_with(&script.messages), "{whole:?}, not {:?}", script.messages);
+    let expected = script.outcome(script.frames.len().max(1));
+    assert!(
+        expected.messages.starts_with(&script.messages),
+        "{expected:?}, not {:?}",
+        script.messages
+    );
     if code.is_some() {
-        assert_eq!((whole.messages.len(), whole.broken), (script.messages.len(), code));
+        assert_eq!((expected.messages.len(), expected.broken), (script.messages.len(), code));
     }
-    check_sent(&whole);
+    check_sent(&expected);
     check_flood(&script);
     check_streamed(&script, stride);
-    assert_eq!(script.outcome(1), whole, "byte by byte");
-    assert_eq!(script.outcome(stride), whole, "{stride} bytes at a time");
+    assert_eq!(script.outcome(1), expected, "byte by byte");
+    assert_eq!(script.outcome(stride), expected, "{stride} bytes at a time");
     if script.frames.len() <= CUT_EVERYWHERE_BYTES {
         for at in 1..script.frames.len() {
             let (one, other) = script.frames.split_at(at);
-            assert_eq!(script.outcome_of([one, other]), whole, "cut at {at}");
+            assert_eq!(script.outcome_of([one, other]), expected, "cut at {at}");
         }
     }
 }
@@ -221,8 +225,8 @@ fn check_sent(outcome: &Outcome) {
         }
         Some(_) | None => (None, &outcome.sent[..]),
     };
-    assert_eq!(before, expected, "what is told besides a breach");
-    assert_eq!(last.is_some(), outcome.broken.is_some(), "a breach is told");
+    assert_eq!(before, expected, "the events besides a violation");
+    assert_eq!(last.is_some(), outcome.broken.is_some(), "a violation is reported");
     let closed = matches!(outcome.messages.last(), Some(Message::Close(_)));
     assert_eq!(outcome.over, closed || outcome.broken.is_some(), "when it is over");
 }
@@ -237,7 +241,7 @@ fn check_flood(script: &Script) {
 
 /// Checks that messages passed on in pieces have the same bytes, wherever they are split.
 fn check_streamed(script: &Script, stride: usize) {
-    let whole = script.streamed(script.frames.len().max(1));
+    let expected = script.streamed(script.frames.len().max(1));
     let same = |(one, read): (&Message, &Message)| match one {
         Message::Text(text) => *read == Message::Binary(text.clone().into()),
         Message::Binary(_)
@@ -246,10 +250,10 @@ fn check_streamed(script: &Script, stride: usize) {
         | Message::Pong(_)
         | Message::Close(_) => one == read,
     };
-    assert!(whole.messages.len() >= script.messages.len());
-    assert!(script.messages.iter().zip(&whole.messages).all(same), "{whole:?}");
-    assert_eq!(script.streamed(1), whole, "byte by byte");
-    assert_eq!(script.streamed(stride), whole, "{stride} bytes at a time");
+    assert!(expected.messages.len() >= script.messages.len());
+    assert!(script.messages.iter().zip(&expected.messages).all(same), "{expected:?}");
+    assert_eq!(script.streamed(1), expected, "byte by byte");
+    assert_eq!(script.streamed(stride), expected, "{stride} bytes at a time");
 }
 
 /// Checks that one end reads what the other sends.

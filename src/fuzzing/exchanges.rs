@@ -341,7 +341,7 @@ impl Ends {
     }
 
     fn answered(&mut self, at: usize, number: u32, head: &[u8], over: bool) {
-        let view = self.sides[at].exchanges.get_mut(&number).expect("it was asked for");
+        let view = self.sides[at].exchanges.get_mut(&number).expect("it was requested");
         assert!(view.ours && !view.begun && !view.cancelled, "one answer to each request");
         view.begun = true;
         view.received_all = over;

@@ -1,8 +1,8 @@
 //! A transfer between in-memory sockets, driven as the event loop drives one, with all invariants
 //! checked at each step and at the end.
 
+use super::checked_registry::START;
 use super::choices::Choices;
-use super::house::START;
 use super::naive::{self, Decoded, End};
 use super::sockets::{Destination, Pipe, Source, Taken};
 use super::upload::{Upload, UploadEnding};
@@ -138,7 +138,7 @@ impl Flow {
     /// Parts the source from a destination that left, or whose client did, before it received a
     /// byte.
     pub(super) fn part(self) -> Parted {
-        assert!(self.destination.sink.is_empty(), "what was handed on is gone");
+        assert!(self.destination.sink.is_empty(), "the destination already received bytes");
         let Self { transfer, source, carry, taken, .. } = self;
         Parted { source, upload: transfer.give_upload_back(), carry, taken }
     }
@@ -302,7 +302,7 @@ impl Flow {
     }
 
     fn copy(&mut self, max_bytes: usize, choices: &mut Choices<'_>) {
-        assert_eq!(self.piped(), 0, "what is copied may not overtake the pipe");
+        assert_eq!(self.piped(), 0, "copied bytes must not overtake the pipe");
         let Some(range) = self.read(max_bytes.min(COPY_MAX), choices) else { return };
         let bytes = &self.source.upload.wire[range];
         let mut pieces = Vec::new();
@@ -388,10 +388,10 @@ impl Flow {
         let taken = upload.decoded_up_to(self.source.read);
         let sent = self.sent();
         assert_eq!(self.transfer.transferred(), sent.payload.len() as u64, "exact at the end");
-        assert!(taken.payload.starts_with(&sent.payload), "what was sent is what came");
+        assert!(taken.payload.starts_with(&sent.payload), "the received bytes are the sent ones");
         assert_eq!(taken.payload.len(), self.taken, "what was read is what the naive reader reads");
         let bytes = sent.payload.len() as u64;
-        assert!(bytes <= upload.most || upload.is_refused(), "{bytes} bytes went");
+        assert!(bytes <= upload.most || upload.is_refused(), "{bytes} bytes were sent");
         let nothing = self.destination.sink.is_empty();
         if let Some(
             TransferOutcome::Complete
@@ -401,7 +401,10 @@ impl Flow {
         ) = outcome
         {
             let left = nothing && matches!(outcome, Some(TransferOutcome::SourceGone(_)));
-            assert!(left || sent.payload.len() == all.payload.len(), "all that came is handed on");
+            assert!(
+                left || sent.payload.len() == all.payload.len(),
+                "all received bytes are forwarded"
+            );
             assert!(left || self.piped() == 0, "only what a source took along stays in the pipe");
             assert!(outcome == Some(TransferOutcome::Complete) || nothing || sent.end == End::Open);
             self.check_head();

@@ -53,7 +53,7 @@ pub fn framing(data: &[u8]) {
     let mut slots = FieldSlots::new();
     let found = match head::parse(&text, &mut slots, &LIMITS) {
         Ok(Some(head)) => Ok(head.framing),
-        Ok(None) => panic!("a whole head is no half one"),
+        Ok(None) => panic!("a complete head was read as incomplete"),
         Err(reject) => Err(reject.status()),
     };
     assert_eq!(found, naive(old, &fields), "{}", text.escape_ascii());

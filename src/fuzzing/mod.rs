@@ -26,6 +26,7 @@
 mod accept;
 mod answer;
 mod bodies;
+mod checked_registry;
 mod choices;
 mod chunks;
 mod codec;
@@ -37,7 +38,6 @@ mod flow;
 mod framing;
 mod handshake;
 mod head;
-mod house;
 mod naive;
 mod record;
 mod rendezvous;

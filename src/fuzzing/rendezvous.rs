@@ -1,8 +1,8 @@
 //! The registry as a script of acts with clock steps, next to its naive twin. Every client is in at
 //! most one stream and answered exactly once; a jump in time leaves nothing.
 
+use super::checked_registry::CheckedRegistry;
 use super::choices::Choices;
-use super::house::House;
 use crate::rendezvous::{
     Client, Connected, Ending, LeaveOutcome, Limits, PeerReport, Side, StreamKey,
 };
@@ -19,7 +19,7 @@ struct Place {
 
 /// A registry and its unanswered clients.
 struct Script {
-    house: House,
+    checked: CheckedRegistry,
     clients: BTreeMap<Client, Place>,
     next_client: u64,
 }
@@ -34,8 +34,8 @@ pub fn rendezvous(data: &[u8]) {
         ttl: Duration::from_secs(choices.pick(&[60, 1, 0, 600])),
         retention: Duration::from_secs(choices.pick(&[60, 1, 0, 600])),
     };
-    let (house, clients) = (House::new(limits), BTreeMap::new());
-    let mut script = Script { house, clients, next_client: 0 };
+    let (checked, clients) = (CheckedRegistry::new(limits), BTreeMap::new());
+    let mut script = Script { checked, clients, next_client: 0 };
     while !choices.is_over() {
         script.act(&mut choices);
     }
@@ -43,14 +43,14 @@ pub fn rendezvous(data: &[u8]) {
     // One jump for waiting clients, one for the streams remembered after them.
     script.answer_late(Duration::from_hours(1));
     script.answer_late(Duration::from_hours(1));
-    assert!(script.clients.is_empty(), "somebody was never answered: {:?}", script.clients);
-    assert!(script.house.registry.is_empty(), "something is left");
+    assert!(script.clients.is_empty(), "a client got no response: {:?}", script.clients);
+    assert!(script.checked.registry.is_empty(), "a stream is left");
 }
 
 impl Script {
     fn act(&mut self, choices: &mut Choices<'_>) {
         match choices.below(9) {
-            0 => self.house.create(),
+            0 => self.checked.create(),
             1..=3 => {
                 let id = self.choose_id(choices);
                 let side = choices.pick(&[Side::Source, Side::Destination]);
@@ -58,13 +58,13 @@ impl Script {
             }
             4 => {
                 let id = self.choose_id(choices);
-                if let Some(client) = self.house.report(id, report(choices)) {
+                if let Some(client) = self.checked.report(id, report(choices)) {
                     self.answer(client);
                 }
             }
             5 => {
                 let id = self.choose_id(choices);
-                for client in self.house.delete(id, report(choices)) {
+                for client in self.checked.delete(id, report(choices)) {
                     self.answer(client);
                 }
             }
@@ -76,16 +76,16 @@ impl Script {
 
     /// Returns one of the latest streams, or an unknown one.
     fn choose_id(&self, choices: &mut Choices<'_>) -> Uuid {
-        House::id(self.house.made().saturating_sub(choices.below(8) as u128))
+        CheckedRegistry::id(self.checked.made().saturating_sub(choices.below(8) as u128))
     }
 
     fn connect(&mut self, id: Uuid, side: Side) {
         self.next_client += 1;
         let client = Client(self.next_client);
-        match self.house.connect(id, side, client) {
+        match self.checked.connect(id, side, client) {
             Connected::Waits(stream) => drop(self.clients.insert(client, Place { stream, side })),
             Connected::Paired { stream, other } => {
-                let waited = self.clients.get(&other).expect("who is met has waited");
+                let waited = self.clients.get(&other).expect("the other client was waiting");
                 assert_eq!((waited.stream, waited.side), (stream, side.other()));
                 self.clients.insert(client, Place { stream, side });
             }
@@ -106,14 +106,14 @@ impl Script {
             1 => Ending::Failed(side),
             _ => Ending::Disconnected(side),
         };
-        self.house.end(stream, ending);
+        self.checked.end(stream, ending);
         self.clients.retain(|_, place| place.stream != stream);
     }
 
     /// Disconnects a client before a byte has passed: the remaining one waits again.
     fn leave_one(&mut self, choices: &mut Choices<'_>) {
         if self.clients.is_empty() {
-            return self.house.create();
+            return self.checked.create();
         }
         let number = choices.below(self.clients.len());
         let Some((&client, &Place { stream, side })) = self.clients.iter().nth(number) else {
@@ -123,12 +123,12 @@ impl Script {
         let other = self.clients.iter().find(|(_, place)| place.stream == stream);
         let expected =
             other.map_or(LeaveOutcome::Alone, |(client, _)| LeaveOutcome::Waits(*client));
-        assert_eq!(self.house.leave(stream, side), expected);
+        assert_eq!(self.checked.leave(stream, side), expected);
     }
 
     /// Advances the time and answers the clients that timed out.
     fn answer_late(&mut self, by: Duration) {
-        for client in self.house.advance(by) {
+        for client in self.checked.advance(by) {
             self.answer(client);
         }
     }
@@ -147,7 +147,7 @@ impl Script {
             .filter(|stream| self.clients.values().filter(|p| p.stream == *stream).count() == 2)
             .collect();
         for stream in paired {
-            self.house.end(stream, Ending::Finished(None));
+            self.checked.end(stream, Ending::Finished(None));
             self.clients.retain(|_, place| place.stream != stream);
         }
     }
@@ -158,6 +158,6 @@ pub(super) fn report(choices: &mut Choices<'_>) -> PeerReport {
     PeerReport {
         status: choices.pick(&[400, 404, 500]),
         name: "Error".into(),
-        message: "a script said so".into(),
+        message: "reported by a script".into(),
     }
 }

@@ -90,7 +90,7 @@ impl Destination {
         choices: &mut Choices<'_>,
     ) -> Result<usize, Loss> {
         let offered: usize = slices.iter().map(|slice| slice.len()).sum();
-        assert!(offered > 0, "sending nothing says nothing");
+        assert!(offered > 0, "writes are never empty");
         let mut room = self.room;
         if let Some((end, loss)) = self.dies {
             if self.sink.len() == end {

@@ -3,9 +3,9 @@
 //! Every request is answered exactly once or its client left, and every stream shows how it really
 //! ended.
 
+use super::checked_registry::CheckedRegistry;
 use super::choices::Choices;
 use super::flow::{Flow, Parted, Turn};
-use super::house::House;
 use super::rendezvous::report;
 use super::upload::Upload;
 use crate::rendezvous::transfer::Loss;
@@ -45,7 +45,7 @@ struct Exchange {
 
 /// A relay without its sockets.
 struct World {
-    house: House,
+    checked: CheckedRegistry,
     lives: BTreeMap<Client, Life>,
     /// Connections whose last request was answered and that may send another.
     kept_alive: Vec<Client>,
@@ -64,7 +64,7 @@ pub fn world(data: &[u8]) {
         retention: Duration::from_secs(choices.pick(&[60, 0, 600])),
     };
     let mut world = World {
-        house: House::new(limits),
+        checked: CheckedRegistry::new(limits),
         lives: BTreeMap::new(),
         kept_alive: Vec::new(),
         exchanges: Vec::new(),
@@ -80,14 +80,14 @@ pub fn world(data: &[u8]) {
     }
     world.wait(Duration::from_hours(1));
     world.wait(Duration::from_hours(1));
-    assert!(world.lives.is_empty(), "somebody was never answered: {:?}", world.lives);
-    assert!(world.house.registry.is_empty(), "something is left");
+    assert!(world.lives.is_empty(), "a client got no response: {:?}", world.lives);
+    assert!(world.checked.registry.is_empty(), "a stream is left");
 }
 
 impl World {
     fn act(&mut self, choices: &mut Choices<'_>) {
         match choices.below(12) {
-            0 => self.house.create(),
+            0 => self.checked.create(),
             1..=3 => self.arrive(choices),
             4 => self.leave(choices),
             5 => self.report_or_delete(choices),
@@ -104,7 +104,7 @@ impl World {
 
     /// Returns one of the latest streams, or an unknown one.
     fn choose_id(&self, choices: &mut Choices<'_>) -> Uuid {
-        House::id(self.house.made().saturating_sub(choices.below(8) as u128))
+        CheckedRegistry::id(self.checked.made().saturating_sub(choices.below(8) as u128))
     }
 
     /// Connects a client to one side of a stream, on a new connection or on one that was kept.
@@ -118,7 +118,7 @@ impl World {
             Client(self.next_client)
         });
         assert!(!self.lives.contains_key(&client), "one request at a time");
-        let met = self.house.connect(id, side, client);
+        let met = self.checked.connect(id, side, client);
         if let Some(upload) = upload.as_ref().filter(|upload| upload.is_refused()) {
             self.end_as_too_large(&met, upload.most);
             self.kept_alive.push(client);
@@ -142,9 +142,9 @@ impl World {
     /// Ends a stream whose new source has too long an upload: the waiting client is answered.
     fn end_as_too_large(&mut self, met: &Connected, most: u64) {
         match *met {
-            Connected::Waits(stream) => self.house.end(stream, Ending::TooLarge(most)),
+            Connected::Waits(stream) => self.checked.end(stream, Ending::TooLarge(most)),
             Connected::Paired { stream, other } => {
-                self.house.end(stream, Ending::TooLarge(most));
+                self.checked.end(stream, Ending::TooLarge(most));
                 self.answer(other, true);
             }
             Connected::Occupied | Connected::Unknown | Connected::Reported(_) => {}
@@ -195,10 +195,10 @@ impl World {
             })
             .collect();
         if waiting.is_empty() {
-            return self.house.create();
+            return self.checked.create();
         }
         let (client, stream, side) = choices.pick(&waiting);
-        assert_eq!(self.house.leave(stream, side), LeaveOutcome::Alone);
+        assert_eq!(self.checked.leave(stream, side), LeaveOutcome::Alone);
         self.lives.remove(&client);
     }
 
@@ -209,7 +209,7 @@ impl World {
             Side::Source => (source, destination, None),
             Side::Destination => (destination, source, Some(Offer::Begun(Box::new(flow.part())))),
         };
-        assert_eq!(self.house.leave(stream, side), LeaveOutcome::Waits(stays));
+        assert_eq!(self.checked.leave(stream, side), LeaveOutcome::Waits(stays));
         assert!(self.lives.remove(&left).is_some(), "{left:?} had a place");
         self.lives.insert(stays, Life::Waits { stream, side: side.other(), upload });
     }
@@ -217,12 +217,12 @@ impl World {
     fn report_or_delete(&mut self, choices: &mut Choices<'_>) {
         let id = self.choose_id(choices);
         if choices.one_in(2) {
-            if let Some(client) = self.house.report(id, report(choices)) {
+            if let Some(client) = self.checked.report(id, report(choices)) {
                 self.answer(client, true);
             }
             return;
         }
-        for client in self.house.delete(id, report(choices)) {
+        for client in self.checked.delete(id, report(choices)) {
             let broken = self.exchanges.iter().position(|e| e.source == client);
             if let Some(place) = broken {
                 self.exchanges.swap_remove(place).flow.check_end(None);
@@ -233,7 +233,7 @@ impl World {
 
     /// Advances the time; clients that waited too long are answered.
     fn wait(&mut self, time: Duration) {
-        for client in self.house.advance(time) {
+        for client in self.checked.advance(time) {
             assert!(matches!(self.lives.get(&client), Some(Life::Waits { .. })));
             self.answer(client, true);
         }
@@ -253,7 +253,7 @@ impl World {
         let exchange = &mut self.exchanges[place];
         let turn = exchange.flow.turn(choices);
         let bytes = exchange.flow.transfer.transferred();
-        self.house.registry.transferred(exchange.stream, bytes);
+        self.checked.registry.transferred(exchange.stream, bytes);
         let Turn::Over(outcome) = turn else { return false };
         let exchange = self.exchanges.swap_remove(place);
         exchange.flow.check_end(Some(outcome));
@@ -268,13 +268,13 @@ impl World {
     fn over(&mut self, exchange: &Exchange, ending: Ending) {
         let state = ending.state();
         let whole = state == StreamState::Finished;
-        let id = self.house.registry.stream(exchange.stream).id();
-        self.house.end(exchange.stream, ending);
-        let stream = self.house.registry.get(id).expect("it stays readable");
+        let id = self.checked.registry.stream(exchange.stream).id();
+        self.checked.end(exchange.stream, ending);
+        let stream = self.checked.registry.get(id).expect("it stays readable");
         assert_eq!(stream.bytes_transferred(), exchange.flow.transfer.transferred());
         assert_eq!(stream.state(), state);
         let digest = stream.digest().map(|digest| digest.as_str().to_owned());
-        assert_eq!(digest, exchange.flow.digest().filter(|_| whole), "of whole uploads only");
+        assert_eq!(digest, exchange.flow.digest().filter(|_| whole), "of complete uploads only");
         self.answer(exchange.source, whole);
         self.answer(exchange.destination, whole);
     }

@@ -1,8 +1,8 @@
 //! Subscribers to streams that change in each turn: those that read, that read later, and that do
 //! not read.
 
+use super::super::checked_registry::START;
 use super::super::choices::Choices;
-use super::super::house::START;
 use super::super::rendezvous::report;
 use super::Flooder;
 use super::clock::Clock;

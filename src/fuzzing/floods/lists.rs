@@ -1,8 +1,8 @@
 //! Readers of long lists: those that take each piece at once, that take it a turn later, and that
 //! never do.
 
+use super::super::checked_registry::START;
 use super::super::choices::Choices;
-use super::super::house::START;
 use super::clock::Clock;
 use super::{Flooder, readers};
 use crate::relay::{Agent, AgentListing, ConnId, OnFlushed, Sessions, StreamListing, Streamed};

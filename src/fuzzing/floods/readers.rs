@@ -1,7 +1,7 @@
 //! Clients that send without end what the relay has to understand.
 
+use super::super::checked_registry::START;
 use super::super::choices::Choices;
-use super::super::house::START;
 use super::Flooder;
 use super::clock::Clock;
 use super::input::Input;

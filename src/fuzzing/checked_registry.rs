@@ -45,7 +45,7 @@ struct Naive {
 
 /// A registry and its naive twin.
 #[derive(Debug)]
-pub(super) struct House {
+pub(super) struct CheckedRegistry {
     pub(super) registry: Registry,
     limits: Limits,
     streams: Vec<Naive>,
@@ -57,7 +57,7 @@ pub(super) struct House {
     endings: u64,
 }
 
-impl House {
+impl CheckedRegistry {
     pub(super) fn new(limits: Limits) -> Self {
         let registry = Registry::new(limits);
         let (now, streams) = (Duration::ZERO, Vec::new());
@@ -65,7 +65,7 @@ impl House {
     }
 
     pub(super) fn now(&self) -> Now {
-        let wall_ms = i64::try_from(self.now.as_millis()).expect("no script lasts so long");
+        let wall_ms = i64::try_from(self.now.as_millis()).expect("scripts are short");
         Now { monotonic: *START + self.now, wall_ms }
     }
 
@@ -283,7 +283,7 @@ impl House {
                 found.push(client);
             }
         }
-        assert_eq!(found, expected, "who waited for nothing");
+        assert_eq!(found, expected, "the clients that timed out");
         self.check();
         found
     }
