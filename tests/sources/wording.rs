@@ -1,13 +1,12 @@
-//! What people read is written in plain English: help, manual pages, errors, log lines, comments,
-//! what goes over the wire, and the documents. Phrases that mean little or sound odd are refused,
-//! with what to write.
+//! Help, manual pages, errors, log lines, comments, responses and the documentation are in plain
+//! English. Phrases that are unclear or unusual are refused, with an alternative.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::Process;
 
-/// What is refused, word by word, and what to write instead.
+/// Refused phrases, and what to write instead.
 const REFUSED: &[(&str, &str)] = &[
     ("is no", "is not a valid, invalid"),
     ("are no", "are not valid"),
@@ -79,18 +78,18 @@ const REFUSED: &[(&str, &str)] = &[
     ("may not", "must not, cannot"),
 ];
 
-/// Good English with the same words.
+/// Accepted phrases that contain refused ones.
 const ACCEPTED: &[&str] =
     &["is no longer", "are no longer", "there is no", "there are no", "kill whom"];
 
-/// Pages of the repository, besides those in `docs/`.
+/// Pages outside `docs/`.
 const PAGES: &[&str] = &["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benches/README.md"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All files below a folder.
+/// All files below a directory.
 fn files(folder: &str) -> Vec<PathBuf> {
     let mut folders = vec![root().join(folder)];
     let mut found = Vec::new();
@@ -104,14 +103,14 @@ fn files(folder: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The words of a text in lower case; whatever is between them does not matter.
+/// The words of a text in lower case, without the characters between them.
 fn words(text: &str) -> Vec<String> {
     let lower = text.to_lowercase();
     let split = lower.split(|c: char| !(c.is_alphanumeric() || c == '\'' || c == '_'));
     split.filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-/// What of a text is refused.
+/// The refused phrases of a text.
 fn refused(text: &str) -> Vec<String> {
     let words = words(text);
     let begins = |at: usize, phrase: &str| {
@@ -133,7 +132,7 @@ fn refused(text: &str) -> Vec<String> {
     found
 }
 
-/// The string literals of a source, each with its line; those of tests at its end are skipped.
+/// The string literals of a source, each with its line, except those in tests at its end.
 fn literals(source: &str) -> Vec<(usize, String)> {
     let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let mut found = Vec::new();
@@ -159,12 +158,12 @@ fn literals(source: &str) -> Vec<(usize, String)> {
                 ends
             };
             let length = rest[1..].find(is_end).expect("the end of a string");
-            // A line that ends in a backslash goes on after the white space of the next.
+            // A backslash at the end of a line joins it with the next, without its indentation.
             let lines = rest[1..=length].split("\\\n").map(str::trim_start);
             found.push((line, lines.collect::<String>().replace("\\n", " ")));
             rest = &rest[length + 2..];
         } else {
-            // A character, which can be a quote; or a lifetime.
+            // A character, possibly a quote; or a lifetime.
             let quoted = rest[1..].starts_with(['"', '\'']) && rest[2..].starts_with('\'');
             let is_character = quoted || rest.starts_with("'\\");
             rest = &rest[if is_character { 3 } else { 1 }..];
@@ -173,7 +172,7 @@ fn literals(source: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// The comments of a source: lines that follow each other are one, with the first one's number.
+/// The comments of a source, with consecutive lines joined, each with its first line.
 fn comments(source: &str) -> Vec<(usize, String)> {
     let mut found: Vec<(usize, String)> = Vec::new();
     let mut goes_on = false;
@@ -195,28 +194,54 @@ fn assert_nothing_is_refused(complaints: &[String]) {
     assert!(complaints.is_empty(), "{}\n{} in all", complaints.join("\n"), complaints.len());
 }
 
-#[test]
-fn wording_of_errors_logs_messages_and_comments() {
-    let mut complaints = Vec::new();
-    let mut seen = 0;
-    for path in files("src") {
+/// The Rust sources of a folder, with their paths from the root.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let paths =
+        files(folder).into_iter().filter(|path| path.extension().is_some_and(|e| e == "rs"));
+    let named = paths.map(|path| {
         let name = path.strip_prefix(root()).expect("below").display().to_string();
-        let source = fs::read_to_string(&path).expect("a source");
-        for (line, comment) in comments(&source) {
-            complaints
-                .extend(refused(&comment).iter().map(|what| format!("{name}:{line}: {what}")));
+        (name, fs::read_to_string(&path).expect("a source"))
+    });
+    named.collect()
+}
+
+/// The refused phrases of texts, each with its line.
+fn complaints<'a>(
+    name: &'a str,
+    texts: impl IntoIterator<Item = (usize, String)> + 'a,
+) -> impl Iterator<Item = String> + 'a {
+    texts.into_iter().flat_map(move |(line, text)| {
+        refused(&text).into_iter().map(move |what| format!("{name}:{line}: {what}"))
+    })
+}
+
+#[test]
+fn wording_of_comments() {
+    let mut found = Vec::new();
+    for folder in ["src", "examples", "benches", "fuzz/fuzz_targets", "tests"] {
+        for (name, source) in sources(folder) {
+            found.extend(complaints(&name, comments(&source)));
         }
-        if name.contains("/tests") || name.starts_with("src/fuzzing") {
-            continue;
-        }
-        for (line, literal) in literals(&source) {
-            seen += 1;
-            complaints
-                .extend(refused(&literal).iter().map(|what| format!("{name}:{line}: {what}")));
+    }
+    assert_nothing_is_refused(&found);
+}
+
+#[test]
+fn wording_of_errors_logs_and_messages() {
+    let mut found = Vec::new();
+    let mut seen = 0;
+    for folder in ["src", "examples", "benches", "fuzz/fuzz_targets"] {
+        for (name, source) in sources(folder) {
+            // The strings of tests are often data.
+            if !name.contains("/tests") {
+                let literals = literals(&source);
+                seen += literals.len();
+                found.extend(complaints(&name, literals));
+            }
         }
     }
     assert!(seen > 1000, "{seen} literals");
-    assert_nothing_is_refused(&complaints);
+    assert_nothing_is_refused(&found);
 }
 
 #[test]
