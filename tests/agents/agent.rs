@@ -183,7 +183,7 @@ impl Agent {
                 self.flush();
                 return event;
             }
-            assert!(now() < deadline, "nothing but pings came; kept: {:?}", self.events);
+            assert!(now() < deadline, "nothing but pings received; kept: {:?}", self.events);
             self.read();
         }
     }
@@ -194,7 +194,7 @@ impl Agent {
             Ok(0) => self.session.eof(),
             Ok(count) => self.session.received(&buffer[..count], now()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                panic!("nothing came from the relay in {TEST_TIMEOUT:?}")
+                panic!("nothing received from the relay in {TEST_TIMEOUT:?}")
             }
             Err(_) => self.session.eof(),
         }
@@ -297,7 +297,7 @@ impl Agent {
                 return text.into_owned();
             }
             let count = self.stream.read(&mut buffer).expect("more from the relay");
-            assert!(count > 0, "{words:?} never came: {text}");
+            assert!(count > 0, "{words:?} not received: {text}");
             all.extend_from_slice(&buffer[..count]);
         }
     }

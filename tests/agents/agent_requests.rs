@@ -34,7 +34,7 @@ impl Beside {
 
     /// Waits until the agent has no exchange in progress.
     fn await_idle(&self) {
-        eventually("nothing is under way", || {
+        eventually("no exchange is in progress", || {
             (self.relay.admin_get("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
         });
     }

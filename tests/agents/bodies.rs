@@ -88,7 +88,7 @@ fn expect_100_continue_is_answered() {
     }
     let mut client = relay.connect();
     client.ask(&ask("POST", "/api/nobody").field("Expect", "100-continue").length(5));
-    assert_eq!(client.response().status(), 404, "without being told to go on");
+    assert_eq!(client.response().status(), 404, "without a 100");
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn an_endless_request_of_an_agent_ends_with_its_response() {
         // Frames in flight for the finished exchange are ignored.
         let late = crate::agent::frame(3, 0, number, b"more");
         agent.send_raw(&late);
-        eventually("nothing is under way", || {
+        eventually("no exchange is in progress", || {
             (relay.admin_get("/socket").json()[0]["requests_in_flight"] == json!(0)).then_some(())
         });
         drop(api);

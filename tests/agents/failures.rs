@@ -189,7 +189,7 @@ fn response_to_head_and_body(head: &[u8], body: &[u8]) -> Result<Response, Endin
 fn an_invalid_response_head_is_a_bad_gateway() {
     for (name, head) in [
         ("nonsense", &b"hello\r\n\r\n"[..]),
-        ("not whole", b"HTTP/1.1 200 OK\r\n"),
+        ("an incomplete head", b"HTTP/1.1 200 OK\r\n"),
         ("a bad length", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"),
         ("two lengths", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"),
         ("another protocol", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"),

@@ -25,8 +25,8 @@ fn a_client_that_does_not_read_blocks_no_other_call() {
     for _ in 0..3 {
         other.ask(&ask("GET", &agent.path()));
         let asked = agent.recv_request();
-        agent.respond_ok(asked.number, b"not held up");
-        assert_eq!(other.response().text(), "not held up");
+        agent.respond_ok(asked.number, b"not blocked");
+        assert_eq!(other.response().text(), "not blocked");
     }
     relay.await_turn();
 }
@@ -80,7 +80,7 @@ fn an_upload_is_paused_while_the_agent_does_not_consume_it() {
     other.ask(&ask("GET", &agent.path()));
     let asked = agent.recv_request();
     agent.respond_ok(asked.number, b"");
-    assert_eq!(other.response().status(), 200, "nobody else waits");
+    assert_eq!(other.response().status(), 200, "other calls are not blocked");
     agent.cancel(number, rdv::mux::frame::CancelReason::Gone);
     assert_eq!(client.response().status(), 502);
 }

@@ -39,7 +39,7 @@ fn an_agent_without_a_name_is_reachable_by_connection_id() {
     for (name, metadata) in [
         ("no metadata", Value::Null),
         ("text", json!("a dummy")),
-        ("a name that is no text", json!({ "name": 7 })),
+        ("a name that is not a string", json!({ "name": 7 })),
     ] {
         let mut agent = Agent::connect(&relay, Dialect::V1, metadata);
         assert_eq!(agent.welcome().path, Some(agent.path()), "{name}");

@@ -22,8 +22,8 @@ fn a_client_that_does_not_read_a_text_response_is_disconnected_alone() {
     // All of it is sent only once the stalled call has ended.
     agent.respond_ok(large.number, &vec![b'x'; LARGE_BYTES]);
     let small = agent.recv_request();
-    agent.respond_ok(small.number, b"not held up");
-    assert_eq!(other.response().text(), "not held up");
+    agent.respond_ok(small.number, b"not blocked");
+    assert_eq!(other.response().text(), "not blocked");
     assert_eq!(stalled.head().status, 200);
     let (body, ending) = stalled.rest();
     assert!(body.len() < LARGE_BYTES, "the rest was dropped");

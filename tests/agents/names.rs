@@ -65,7 +65,7 @@ fn the_secret_allows_taking_over_the_name() {
         new.respond_ok(asked.number, b"");
         assert_eq!(client.response().status(), 200, "{dialect:?}");
         new.close(close::NORMAL, "");
-        eventually("it is away", || (relay.get("/api/a").status() == 404).then_some(()));
+        eventually("it disconnects", || (relay.get("/api/a").status() == 404).then_some(()));
     }
 }
 
@@ -74,7 +74,7 @@ fn the_name_of_a_disconnected_agent_is_reserved_for_its_secret() {
     let relay = Relay::start(&["--name-lease", "1h"]);
     let metadata = json!({ "name": "a", "secret": "s" });
     Agent::connect(&relay, Dialect::V1, metadata.clone()).disconnect();
-    eventually("it is away", || (relay.get("/api/a").status() == 404).then_some(()));
+    eventually("it disconnects", || (relay.get("/api/a").status() == 404).then_some(()));
     let (code, _) = refused(&relay, json!({ "name": "a", "secret": "t" }));
     assert_eq!(code, close::NAME_TAKEN);
     Agent::connect(&relay, Dialect::V1, metadata);
@@ -95,6 +95,6 @@ fn after_its_lease_the_name_is_free() {
 fn without_a_secret_the_name_is_free_after_a_disconnect() {
     let relay = Relay::start(&["--name-lease", "1h"]);
     Agent::named(&relay, Dialect::Text, "a").disconnect();
-    eventually("it is away", || (relay.get("/api/a").status() == 404).then_some(()));
+    eventually("it disconnects", || (relay.get("/api/a").status() == 404).then_some(()));
     Agent::named(&relay, Dialect::Text, "a");
 }

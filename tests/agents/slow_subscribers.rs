@@ -28,7 +28,7 @@ fn a_subscriber_that_does_not_read_is_disconnected() {
         wire.ask(&ask("GET", "/socket/events"));
         wire.head().status
     };
-    assert_eq!(watch(&relay), 503, "nobody else may watch");
+    assert_eq!(watch(&relay), 503, "no further subscriber is accepted");
 
     let mut came = 0;
     let dropped = (0..AGENTS).any(|number| {
@@ -38,7 +38,7 @@ fn a_subscriber_that_does_not_read_is_disconnected() {
         came += kinds.iter().map(|kind| await_event(&mut reader, kind)).count();
         number % 50 == 49 && watch(&relay) == 200
     });
-    assert!(dropped, "it is kept after {came} events");
+    assert!(dropped, "still connected after {came} events");
     let (bytes, ending) = idle.rest();
     assert_ne!(ending, Ending::Complete, "it was cut off");
     let events = String::from_utf8(bytes).expect("UTF-8").matches("event: ").count();

@@ -119,7 +119,7 @@ fn unsolicited_bytes_on_a_tunnel_are_no_response() {
         spare.send([&body, ok(2).as_bytes(), b"no"].concat());
         other.ask(&ask("GET", &agent.path()));
     });
-    is_pattern(3, body.len(), &client.body(body.len())).expect("the whole answer");
+    is_pattern(3, body.len(), &client.body(body.len())).expect("the complete response");
     let asked = agent.recv_request();
     agent.respond_ok(asked.number, b"yes");
     assert_eq!(other.response().text(), "yes");
@@ -150,7 +150,7 @@ fn an_agent_cannot_inject_lines_into_the_log() {
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let id = agent.welcome().connection.to_string();
     agent.close(4000, "bye\nagent connected path=/api/billing");
-    let log = eventually("it is away", || {
+    let log = eventually("it disconnects", || {
         Some(relay.process().stderr())
             .filter(|log| log.contains("agent disconnected path=/socket/"))
     });

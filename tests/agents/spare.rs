@@ -49,7 +49,7 @@ impl Spare {
     fn read(&mut self) -> bool {
         let mut buffer = [0; 16 << 10];
         let count = self.stream.read(&mut buffer).unwrap_or_else(|error| {
-            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "nothing came");
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "nothing was received");
             0
         });
         self.received.extend_from_slice(&buffer[..count]);
@@ -123,7 +123,7 @@ impl Spare {
 
     /// Waits until the relay closes it; no byte may be received before.
     pub(crate) fn expect_end(&mut self) {
-        assert!(!self.read(), "more came: {:?}", String::from_utf8_lossy(&self.received));
+        assert!(!self.read(), "more was received: {:?}", String::from_utf8_lossy(&self.received));
     }
 
     /// Reads and discards everything until the end.

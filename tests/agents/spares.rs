@@ -182,7 +182,7 @@ fn a_tunnel_that_closes_after_its_response_is_not_reused() {
 fn an_idle_tunnel_that_closes_fails_no_call() {
     let Spared { relay, mut agent, spare, mut client, place } = Spared::start(&[]);
     drop(spare);
-    crate::support::eventually("it is gone", || {
+    crate::support::eventually("it is removed", || {
         (relay.admin_get("/socket").json()[0]["spares"] == 0).then_some(())
     });
     client.ask(&ask("GET", &place));
@@ -239,7 +239,7 @@ fn a_call_through_a_tunnel_outlives_the_websocket() {
     client.ask(&ask("GET", &place));
     spare.recv_request();
     agent.close(close::NORMAL, "");
-    crate::support::eventually("the agent is away", || {
+    crate::support::eventually("the agent disconnects", || {
         (relay.get(&place).status() == 404).then_some(())
     });
     spare.respond_ok(b"still here");

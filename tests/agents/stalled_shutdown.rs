@@ -40,10 +40,12 @@ fn a_refused_request_ends_without_its_body() {
         let (head, _) = agent.recv_response(number);
         assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
         assert_eq!(agent.recv_cancel(number), Cancelled::There(CancelReason::Done), "{length:?}");
-        eventually("nothing is under way", || {
+        eventually("no exchange is in progress", || {
             (relay.admin_get("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
         });
         agent.disconnect();
-        eventually("it is away", || relay.admin_get("/socket").json()[0].is_null().then_some(()));
+        eventually("it disconnects", || {
+            relay.admin_get("/socket").json()[0].is_null().then_some(())
+        });
     }
 }

@@ -98,7 +98,7 @@ fn a_request_that_is_not_text_or_too_large_is_refused() {
     let mut client = relay.connect();
     client.ask(&ask("POST", &agent.path()).body("héllo"));
     let asked = agent.recv_request();
-    assert_eq!(asked.body, "héllo".as_bytes(), "none of the others came");
+    assert_eq!(asked.body, "héllo".as_bytes(), "the others are not received");
     agent.respond_ok(asked.number, b"");
     assert_eq!(client.response().status(), 200);
 }

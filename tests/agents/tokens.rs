@@ -116,7 +116,9 @@ fn tokens_and_secrets_are_never_shown() {
     let list = guarded.relay.admin_get("/socket");
     assert_eq!(list.json()[0]["metadata"], json!({ "name": "billing", "more": "public" }));
     agent.close(close::NORMAL, "");
-    eventually("it is away", || (guarded.relay.get("/api/billing").status() == 404).then_some(()));
+    eventually("it disconnects", || {
+        (guarded.relay.get("/api/billing").status() == 404).then_some(())
+    });
     guarded.relay.signal(Signal::SIGTERM);
     let finished = guarded.relay.finish();
     for secret in [BILLING, ANY, "hush-hush", &spare] {

@@ -67,7 +67,7 @@ fn data_with_a_wrong_or_missing_digest_is_kept_as_partial_only() {
     let relay = Relay::start(&[]);
     for (what, announced, trailer, words) in [
         ("a false digest", true, FALSE, "digest mismatch"),
-        ("a false one that nobody announced", false, FALSE, "digest mismatch"),
+        ("a wrong one that was not declared", false, FALSE, "digest mismatch"),
         ("an announced one that does not come", true, "", "digest missing"),
     ] {
         let there = Workdir::at(&relay);

@@ -47,7 +47,7 @@ impl Midway {
         assert_ended("receive", &got, exit, words);
         assert!(got.stderr.trim_end().ends_with("partial data is in a.partial"), "{}", got.stderr);
         assert_eq!(self.there.names(), ["a.partial"]);
-        assert!(self.there.read("a.partial") == pattern(1, SENT), "what came is kept");
+        assert!(self.there.read("a.partial") == pattern(1, SENT), "the received part is kept");
     }
 }
 
@@ -69,7 +69,9 @@ fn a_truncated_upload_never_looks_complete() {
             let mut source = relay.connect();
             source.ask(&framing.put(&id));
             source.send(framing.piece(b"abc"));
-            eventually("it came", || (relay.status(&id)["bytes_transferred"] == 3).then_some(()));
+            eventually("it is received", || {
+                (relay.status(&id)["bytes_transferred"] == 3).then_some(())
+            });
             drop(source);
             let words = "the response was interrupted after 3 B: Stream source closed unexpectedly";
             assert_ended(&format!("{framing:?} {flags:?}"), &receiving.finish(), 4, words);

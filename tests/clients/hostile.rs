@@ -117,9 +117,9 @@ fn a_digest_is_verified_through_a_non_blocking_pipe() {
     let mut receiving = command.stdout(writer).spawn().expect("rdv runs");
     drop(command);
     let mut got = Vec::new();
-    reader.read_to_end(&mut got).expect("what came");
+    reader.read_to_end(&mut got).expect("readable");
     assert_eq!(receiving.wait().expect("its end").code(), Some(0));
-    assert!(got == content, "{} bytes came", got.len());
+    assert!(got == content, "{} bytes received", got.len());
     assert_complete("send", &sending.finish());
 }
 

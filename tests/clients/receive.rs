@@ -338,7 +338,7 @@ fn a_file_gets_its_final_name_once_complete() {
     for framing in [Framing::Length(200_000), Framing::Chunked] {
         let id = relay.create();
         let receiving = there.await_receiver(&relay, &[&id, "-o", "whole", "--force"]);
-        assert!(!there.names().contains(&"whole.partial".into()), "nothing came yet");
+        assert!(!there.names().contains(&"whole.partial".into()), "nothing is received yet");
         let before = there.names();
         let mut source = relay.connect();
         source.ask(&framing.put(&id));
@@ -375,6 +375,6 @@ fn two_downloads_of_one_name_do_not_mix() {
     let (first, mut source) = downloads.pop().expect("two");
     source.send("xyz");
     assert_ended("the first", &first.finish(), 1, "a exists already");
-    assert_eq!(there.read("a"), b"abcdef", "who was complete first has the name");
-    assert_eq!(there.names().len(), 2, "what came is kept: {:?}", there.names());
+    assert_eq!(there.read("a"), b"abcdef", "the first complete file has the name");
+    assert_eq!(there.names().len(), 2, "the received part is kept: {:?}", there.names());
 }

@@ -50,7 +50,7 @@ fn invalid_arguments_are_a_one_line_error_and_create_no_stream() {
         ("no field", &["send", "a", "-H", "x"], "write 'Name: value'"),
         ("no directory to compress", &["send", "a", "--zstd"], "--zstd is for directories"),
         ("a type with a line break", &["send", "a", "--type", "a/b\r\nX: y"], "visible ASCII"),
-        ("a type that is no ASCII", &["send", "a", "--type", "ü"], "visible ASCII"),
+        ("a type that is not ASCII", &["send", "a", "--type", "ü"], "visible ASCII"),
         ("a name of nothing", &["send", "a", "--name", ".."], "--name"),
         ("nothing to receive", &["receive"], "URL|ID"),
         ("no stream to receive", &["receive", "x"], "neither a stream's identifier nor a URL"),
@@ -225,9 +225,9 @@ fn a_waiting_client_reconnects_to_the_successor() {
         let successor = Successor::of(&relay);
         relay.await_state(&id, state);
         let other = if sender_waits { there.start(&["receive", &id]) } else { send() };
-        assert_complete("who came later", &other.finish());
+        assert_complete("the later side", &other.finish());
         // It can print a notice that it reconnects.
-        assert_ended("who waited", &waiting.finish(), 0, "");
+        assert_ended("the waiting side", &waiting.finish(), 0, "");
         assert_eq!(there.read("a"), b"abc", "{state}");
         drop(successor);
     }

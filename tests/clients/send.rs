@@ -54,7 +54,7 @@ fn standard_input_is_sent_from_a_pipe_or_from_a_file_offset() {
     file.seek(SeekFrom::Start(1000)).expect("seek");
     let sending = here.start_with_input(&["send", "-"], file);
     let (_, bytes) = received(&relay, &stream_of_sender(&sending));
-    assert!(bytes == content[1000..], "a file from where it stands");
+    assert!(bytes == content[1000..], "a file from its current offset");
     assert_complete("send from a file", &sending.finish());
 }
 

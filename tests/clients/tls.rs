@@ -122,5 +122,5 @@ fn a_killed_sender_is_reported_to_a_receiver_over_tls() {
     scene.workdir.await_bytes("a.partial", 6);
     sending.signal(Signal::SIGKILL);
     assert_ended("receive", &receiving.finish(), 4, "a.partial");
-    assert!(!scene.workdir.path("a").exists(), "a part is not the whole");
+    assert!(!scene.workdir.path("a").exists(), "a partial file has another name");
 }

@@ -128,7 +128,7 @@ impl Workdir {
 
 /// The stream printed by a sender.
 pub(crate) fn stream_of_sender(sending: &Process) -> String {
-    eventually("the sender says what to run", || {
+    eventually("the sender prints the command", || {
         let said = sending.stderr();
         let (_, rest) = said.split_once("/stream/")?;
         rest.get(..36).map(str::to_owned)

@@ -72,7 +72,7 @@ fn without_descriptors_new_clients_are_refused_and_others_served() {
     }
     assert_eq!(served, ROOM, "as many as there is room for");
     for wire in &mut inside {
-        assert_eq!(ping(wire), Some(200), "those who were there before");
+        assert_eq!(ping(wire), Some(200), "those connected before");
     }
     let spent = ticks(&relay) - used;
     assert!(spent < TICKS_PER_SECOND / 2, "{spent} ticks: it did not sit still in its pauses");

@@ -112,7 +112,7 @@ fn classify(body: Body, uploaded: &Told, downloaded: &Told, status: &Value) -> V
         "TIMEOUT_NO_SRC" => (&[400], &[504]),
         "TIMEOUT_NO_DST" => (&[504], &[]),
         "TIMEOUT_NO_SRC_NO_DST" => (&[404], &[404]),
-        other => panic!("{said}: {other} is not how a broken transfer ends"),
+        other => panic!("{said}: {other} is not a permitted end of a failed transfer"),
     };
     assert!(upload_status.is_none_or(|status| upload_errors.contains(&status)), "{said}");
     assert!(download_status.is_none_or(|status| download_errors.contains(&status)), "{said}");

@@ -103,7 +103,7 @@ fn batch(name: &str, relay: &Relay, flood: &Flood) -> Duration {
         "{name}: median {median:?}, p99 {p99:?}, max {:?}, {rounds} rounds",
         samples[samples.len() - 1]
     );
-    assert!(rounds > 0, "{name}: no flood went on meanwhile");
+    assert!(rounds > 0, "{name}: the flood made no progress");
     p99
 }
 

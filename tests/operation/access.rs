@@ -163,7 +163,7 @@ fn requests_from_other_origins_are_rejected() {
             }
         }
         let created = relay.exchange(&with(ask("POST", "/stream"), fields));
-        assert_eq!(created.status(), 201, "{name}: anybody may make a stream");
+        assert_eq!(created.status(), 201, "{name}: any client can create a stream");
     }
     let unix = Relay::start(&[]);
     let stop = ask("POST", "/control/stop").field("Origin", "http://evil.example");
@@ -204,14 +204,14 @@ fn agents_need_tokens_on_public_listeners() {
     for (name, address, asked, code) in [
         ("loopback", closed.address(), upgrade("/socket"), 101),
         ("elsewhere", public(&closed), upgrade("/socket"), 403),
-        ("elsewhere, with a token that none asked for", public(&closed), authorized(), 403),
+        ("on another listener, with an unexpected token", public(&closed), authorized(), 403),
         ("open to all", public(&open), upgrade("/socket"), 101),
         ("with its token", public(&guarded), authorized(), 101),
     ] {
         assert_eq!(status(address, &asked), code, "{name}");
     }
     let answer = Wire::connect(public(&closed)).exchange(&upgrade("/socket"));
-    assert_forbidden("it says what to do", &answer, "socket-tokens");
+    assert_forbidden("it names the setting", &answer, "socket-tokens");
     let address = closed.addresses()[1];
     for (relay, line) in [
         (&closed, Some(format!("agents are refused on {address}: no tokens are configured"))),

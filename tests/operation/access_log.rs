@@ -176,7 +176,7 @@ fn interrupted_requests_are_logged_with_their_outcome() {
     assert_eq!(pair.source.response().status(), 400);
     has("a source that left before its first byte", &["PUT 400 ", " source - - -"]);
     relay.report(&pair.id);
-    has("whoever it left behind", &["GET 400 ", " destination CLIENT_ERROR 0 -"]);
+    has("the remaining side", &["GET 400 ", " destination CLIENT_ERROR 0 -"]);
 
     let id = relay.create();
     let mut destination = relay.waiting_destination(&id);
@@ -188,7 +188,7 @@ fn interrupted_requests_are_logged_with_their_outcome() {
     half.ask(&ask("POST", "/stream").length(10));
     relay.await_turn();
     half.reset();
-    has("a body that never came", &["POST - 0 - - - -"]);
+    has("a body that was never sent", &["POST - 0 - - - -"]);
 }
 
 #[test]
@@ -443,13 +443,13 @@ fn a_removed_log_directory_and_its_return_are_reported_once() {
         relay.signal(Signal::SIGUSR1);
         relay.await_turn();
     }
-    eventually("it is told", || (told("cannot reopen the access log") > 0).then_some(()));
+    eventually("it is logged", || (told("cannot reopen the access log") > 0).then_some(()));
     fs::create_dir(&inner).expect("back");
     eventually("it is written again", || {
         relay.await_turn();
         path.exists().then_some(())
     });
-    eventually("that is told", || (told("is open again") > 0).then_some(()));
+    eventually("that is logged", || (told("is open again") > 0).then_some(()));
     assert_eq!((told("cannot reopen the access log"), told("is open again")), (1, 1));
 }
 
@@ -463,7 +463,7 @@ fn a_full_disk_is_reported_once_and_blocks_nothing() {
         let mut pair = relay.pair(Framing::Chunked);
         pair.pass_first(b"hello");
         pair.complete();
-        eventually("it is told", || {
+        eventually("it is logged", || {
             relay.process().stderr().contains("cannot write the access log /dev/full").then_some(())
         });
         relay.signal(Signal::SIGTERM);

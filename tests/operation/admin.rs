@@ -396,7 +396,7 @@ fn a_default_admin_socket_is_created_and_found_by_ctl() {
     assert!(
         relay.process().stdout().contains(&format!("operators are served on {}\n", path.display()))
     );
-    let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    let mode = |path: &Path| fs::metadata(path).expect("a file").permissions().mode() & 0o777;
     assert_eq!((mode(&at), mode(&path)), (0o700, 0o600));
     let id = relay.create();
     let (status, said, _) = ctl_in(&at, &["list"]);
@@ -467,7 +467,7 @@ fn a_stale_admin_socket_is_replaced() {
     killed.signal(Signal::SIGKILL);
     killed.finish();
     assert!(path.exists());
-    assert!(ctl_in(directory.path(), &["status"]).2.contains("no relay"), "nobody serves there");
+    assert!(ctl_in(directory.path(), &["status"]).2.contains("no relay"), "no relay serves there");
     let relay = Relay::start(&["--admin-listen", place]);
     let (_, said, _) = ctl_in(directory.path(), &["--json", "status"]);
     assert_eq!(crate::support::parse(said.as_bytes())["pid"], relay.process().id());

@@ -258,8 +258,8 @@ fn an_invalid_file_changes_nothing() {
     }
     fs::remove_file(Path::new(&path)).expect("removed");
     relay.signal(Signal::SIGHUP);
-    await_log(&relay, "no such file or directory");
-    assert_eq!(relay.exchange(&long).status(), 413, "the file is gone");
+    await_log(&relay, "No such file or directory");
+    assert_eq!(relay.exchange(&long).status(), 413, "without the file");
     drop(directory);
 }
 

@@ -45,7 +45,7 @@ fn value(name: &str, key: &str) -> String {
 }
 
 fn number(name: &str, key: &str) -> u64 {
-    value(name, key).parse().unwrap_or_else(|_| panic!("{key} in {name} is no number"))
+    value(name, key).parse().unwrap_or_else(|_| panic!("{key} in {name} is not a number"))
 }
 
 fn output(arguments: &[&str]) -> String {
@@ -63,7 +63,9 @@ fn default(setting: &str) -> String {
 }
 
 fn seconds(text: &str) -> u64 {
-    text.trim_end_matches('s').parse().unwrap_or_else(|_| panic!("{text:?} is no time in seconds"))
+    text.trim_end_matches('s')
+        .parse()
+        .unwrap_or_else(|_| panic!("{text:?} is not a time in seconds"))
 }
 
 /// `[package.metadata.deb]` in Cargo.toml.
@@ -194,7 +196,7 @@ fn the_socket_has_the_default_address() {
 
 /// Whether a relay handles a signal, and does not die of it: signals read as events are blocked.
 fn assert_handled(name: &str) {
-    let signal = Signal::from_str(name).unwrap_or_else(|_| panic!("{name} is no signal"));
+    let signal = Signal::from_str(name).unwrap_or_else(|_| panic!("{name} is not a signal"));
     let relay = Relay::start(&[]);
     let path = format!("/proc/{}/status", relay.process().id());
     let status = fs::read_to_string(path).expect("the relay's status");

@@ -164,7 +164,11 @@ fn waiting_streams_are_passed_to_the_new_process() {
             assert_eq!(downloaded.head.get("X-Mine"), Some("kept"));
         }
     }
-    assert_eq!(exchange(line.address(), &put(&reported)).status(), 400, "the report came along");
+    assert_eq!(
+        exchange(line.address(), &put(&reported)).status(),
+        400,
+        "the report was handed over"
+    );
 }
 
 #[test]
@@ -222,7 +226,7 @@ fn a_request_to_the_old_process_is_answered_and_redirected() {
 
 /// Sends a request on new connections until it is not refused temporarily.
 fn retry_until_accepted(address: SocketAddr, ask: &Ask) -> Response {
-    eventually("an answer that is no 503", || {
+    eventually("a response other than 503", || {
         let mut wire = Wire::connect(address);
         wire.ask(ask);
         let answer = wire.try_response().unwrap_or_else(|ending| panic!("no answer: {ending:?}"));
@@ -528,7 +532,7 @@ fn a_suspended_relay_hands_over_to_a_suspended_one() {
     let refused = exchange(line.address(), &ask("POST", "/stream"));
     assert_error("a new stream", &refused, (503, "TooBusyError", None));
     let status = exchange(line.address(), &ask("GET", &format!("/stream/{made}/status")));
-    assert_eq!(status.json()["state"], "CREATED", "the streams that wait came along");
+    assert_eq!(status.json()["state"], "CREATED", "waiting streams were handed over");
     assert_eq!(ctl(place, &["resume"])["state"], "serving");
     assert_eq!(exchange(line.address(), &ask("POST", "/stream")).status(), 201);
 }

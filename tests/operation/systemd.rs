@@ -170,7 +170,9 @@ fn without_a_notify_socket_no_handover_is_made_under_systemd() {
     command.args(["serve", "--listen", "127.0.0.1:0"]).env_remove("NOTIFY_SOCKET");
     let relay = Relay::from_command(command, 1);
     relay.signal(Signal::SIGUSR2);
-    eventually("it says why", || relay.process().stderr().contains("Type=notify").then_some(()));
+    eventually("the reason is logged", || {
+        relay.process().stderr().contains("Type=notify").then_some(())
+    });
     relay.await_turn();
     relay.signal(Signal::SIGTERM);
     assert_clean_end(&relay.finish());

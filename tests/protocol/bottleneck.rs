@@ -44,7 +44,7 @@ fn a_destination_that_stops_reading_is_the_bottleneck() {
 fn a_source_that_pauses_is_the_bottleneck() {
     let relay = Relay::start(&[]);
     let mut pair = relay.pair(Framing::Length(150_000));
-    assert_eq!(relay.status(&pair.id)["bottleneck"]["side"], "source", "before anything came");
+    assert_eq!(relay.status(&pair.id)["bottleneck"]["side"], "source", "before the first byte");
     pair.pass_first(&pattern(1, 100_000));
     let status = await_side(&relay, &pair.id, "source");
     assert!(status["bottleneck"]["source"]["rtt_us"].is_u64(), "{status}");

@@ -91,7 +91,7 @@ fn a_requested_ttl_is_granted_and_returned() {
     assert_eq!(
         answer.text(),
         format!("{{\"stream\":\"{id}\"}}\n"),
-        "who asks for none is told none"
+        "without a request none is reported"
     );
 }
 
@@ -121,7 +121,7 @@ fn an_invalid_body_is_rejected() {
     let rows: [(&str, &[u8]); 20] = [
         ("no JSON", b"hello"),
         ("cut off", br#"{"download_headers":{"#),
-        ("more behind it", b"{} {}"),
+        ("bytes after it", b"{} {}"),
         ("a comma too much", b"{\"a\":1,}"),
         ("not UTF-8", b"{\"a\":\"\xff\"}"),
         ("an array", b"[]"),
@@ -266,7 +266,7 @@ fn expect_100_continue_is_answered() {
     let unknown = relay.exchange(&ask("POST", "/stream").length(2).field("Expect", "wonders"));
     assert_eq!(unknown.status(), 417);
     let old = relay.exchange(&patient.http10().body("{}"));
-    assert_eq!(old.status(), 201, "HTTP/1.0 is never told to continue");
+    assert_eq!(old.status(), 201, "HTTP/1.0 gets no 100");
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn a_resumed_download_does_not_consume_the_stream() {
         curl(&here, &["-f", "-T", "up", &url]),
         curl(&here, &["-f", "-o", "down", &url]),
     );
-    assert_eq!(fs::read(here.path().join("down")).expect("the whole"), pattern(21, 3_000));
+    assert_eq!(fs::read(here.path().join("down")).expect("the file"), pattern(21, 3_000));
 }
 
 #[test]

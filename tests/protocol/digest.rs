@@ -115,7 +115,7 @@ fn trailers_after_large_chunks_are_read() {
         let mut sender = pair.source.sender();
         let sending = std::thread::spawn(move || std::io::Write::write_all(&mut sender, &wire));
         let download = pair.destination.response();
-        assert!(download.body == data, "{chunk_bytes}: the whole body");
+        assert!(download.body == data, "{chunk_bytes}: the complete body");
         sending.join().expect("a thread").expect("the relay takes it");
         assert_uploaded(&pair.source.response());
         assert_eq!(shown(&relay, &pair.id).as_deref(), Some(DIGEST), "{chunk_bytes}");
@@ -142,7 +142,11 @@ fn the_digest_may_be_in_the_head_of_an_upload_of_any_framing() {
         source.ask(&upload(&id).field("Repr-Digest", DIGEST));
         relay.await_state(&id, "SRC_CONNECTED");
         assert_eq!(relay.get(&format!("/stream/{id}")).text(), "hello", "{name}");
-        assert_eq!(shown(&relay, &id).as_deref(), Some(DIGEST), "{name}: the source came first");
+        assert_eq!(
+            shown(&relay, &id).as_deref(),
+            Some(DIGEST),
+            "{name}: the source connected first"
+        );
     }
 }
 
@@ -248,7 +252,7 @@ fn only_the_last_event_has_the_digest() {
     let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
     let events: Vec<Value> = data.map(|json| crate::support::parse(json.as_bytes())).collect();
     let (last, before) = events.split_last().expect("events");
-    assert!(!before.is_empty(), "the first event came while it streamed");
+    assert!(!before.is_empty(), "the first event was sent during the transfer");
     assert!(before.iter().all(|event| event.get("repr_digest").is_none()), "{text}");
     assert_eq!((&last["state"], &last["repr_digest"]), (&"FINISHED".into(), &DIGEST.into()));
 }
@@ -261,6 +265,6 @@ fn a_digest_in_download_headers_is_not_that_of_the_source() {
     let mut destination = relay.waiting_destination(&id);
     assert_uploaded(&relay.exchange(&put(&id, &[]).raw_body(&body(""))));
     let download = destination.response();
-    assert_eq!(download.head.get("Repr-Digest"), Some(OTHER), "as the creator asked");
-    assert_eq!(shown(&relay, &id), None, "the source said nothing");
+    assert_eq!(download.head.get("Repr-Digest"), Some(OTHER), "as the creator requested");
+    assert_eq!(shown(&relay, &id), None, "the source declared no digest");
 }

@@ -50,7 +50,7 @@ fn an_early_error_report_is_returned_to_the_next_client() {
         ("an HTTP/1.0 destination", |id| get(id).http10()),
         ("a source that sends much", |id| Framing::Length(1 << 20).put(id).raw_body(&[0; 4096])),
         ("a chunked source", |id| Framing::Chunked.put(id).raw_body(b"5\r\nhello\r\n0\r\n\r\n")),
-        ("a patient source", |id| LENGTH_5.put(id).field("Expect", "100-continue")),
+        ("a source with Expect", |id| LENGTH_5.put(id).field("Expect", "100-continue")),
     ] {
         let id = relay.create();
         assert_eq!(relay.report(&id).status(), 200, "{name}");

@@ -307,7 +307,7 @@ fn followers_above_the_limit_are_refused_until_one_disconnects() {
         let answer = relay.connect().exchange(&ask("GET", &events(id)));
         assert_error("one too many", &answer, (503, "TooBusyError", None));
         let head = relay.exchange(&ask("HEAD", &events(id)));
-        assert_eq!(head.status(), 503, "HEAD tells what GET would get");
+        assert_eq!(head.status(), 503, "HEAD returns the status of GET");
     };
     let relay = Relay::start(&[]);
     let (id, other) = (relay.create(), relay.create());

@@ -192,7 +192,7 @@ fn lingering_discards_at_most_linger_bytes() {
     // Closed or blocked: only as much is sent as the buffers of both kernels hold.
     let endless = vec![b'x'; 64 << 20];
     let sent = relay.fill(&mut source, &endless);
-    assert!(sent < 32 << 20, "{sent} bytes went");
+    assert!(sent < 32 << 20, "{sent} bytes were sent");
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn half_closed_connections_are_closed() {
     let mut wire = relay.connect();
     wire.ask(&ask("GET", "/ping"));
     wire.finish_sending();
-    assert_eq!(wire.response().status(), 200, "what was asked before is answered");
+    assert_eq!(wire.response().status(), 200, "earlier requests get a response");
     wire.expect_end();
     let mut wire = relay.connect();
     wire.send("GET /pi");

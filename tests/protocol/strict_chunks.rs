@@ -56,7 +56,7 @@ fn malformed_chunks_are_refused() {
         ("a second one without a name", b"5;a;\r\nhello\r\n0\r\n\r\n"),
         ("a value without a name", b"5;=b\r\nhello\r\n0\r\n\r\n"),
         ("a name without the value it announces", b"5;a=\r\nhello\r\n0\r\n\r\n"),
-        ("a name that is no token", b"5;a@b\r\nhello\r\n0\r\n\r\n"),
+        ("a name that is not a token", b"5;a@b\r\nhello\r\n0\r\n\r\n"),
         ("quotes that stay open", b"5;a=\"b\r\nhello\r\n0\r\n\r\n"),
         ("quotes that close in the payload", b"5;a=\"\r\n\"\r\nhello\r\n0\r\n\r\n"),
         ("a bare LF after the last chunk", b"5\r\nhello\r\n0\n\r\n"),

@@ -130,7 +130,7 @@ fn malformed_request_lines_are_refused() {
         ("an asterisk to get", b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", &[400]),
         ("a NUL in the target", b"GET /ping\0 HTTP/1.1\r\nHost: a\r\n\r\n", &[400]),
         ("a tab for a space", b"GET\t/ping HTTP/1.1\r\nHost: a\r\n\r\n", &[400]),
-        ("a method that is no token", b"G(T /ping HTTP/1.1\r\nHost: a\r\n\r\n", &[400]),
+        ("a method that is not a token", b"G(T /ping HTTP/1.1\r\nHost: a\r\n\r\n", &[400]),
         ("a NUL in the method", b"G\0T /ping HTTP/1.1\r\nHost: a\r\n\r\n", &[400]),
         ("a space first", b" GET /ping HTTP/1.1\r\nHost: a\r\n\r\n", &[400]),
         ("a bare CR after the line", b"GET /ping HTTP/1.1\rHost: a\r\n\r\n", &[400]),

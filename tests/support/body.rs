@@ -18,8 +18,8 @@ pub(crate) fn pattern(seed: u64, len: usize) -> Vec<u8> {
 pub(crate) fn is_pattern(seed: u64, len: usize, bytes: &[u8]) -> Result<(), String> {
     let wanted = pattern(seed, len);
     match bytes.iter().zip(&wanted).position(|(got, want)| got != want) {
-        Some(at) => Err(format!("byte {at} of {len} differs ({} came)", bytes.len())),
-        None if bytes.len() != len => Err(format!("{} bytes came, not {len}", bytes.len())),
+        Some(at) => Err(format!("byte {at} of {len} differs ({} received)", bytes.len())),
+        None if bytes.len() != len => Err(format!("{} bytes received, not {len}", bytes.len())),
         None => Ok(()),
     }
 }

@@ -22,7 +22,7 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
         if let Some(found) = look() {
             return found;
         }
-        assert!(now() < deadline, "never came true: {what}");
+        assert!(now() < deadline, "timeout: {what}");
         thread::sleep(PAUSE);
     }
 }

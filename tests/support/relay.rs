@@ -155,7 +155,7 @@ impl Relay {
     pub(crate) fn while_stopped<T>(&self, act: impl FnOnce() -> T) -> T {
         self.signal(Signal::SIGSTOP);
         let path = format!("/proc/{}/stat", self.process.id());
-        eventually("the relay stands still", || {
+        eventually("the relay is stopped", || {
             let stat = std::fs::read_to_string(&path).expect("the relay's state");
             stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" T")).then_some(())
         });

@@ -52,7 +52,7 @@ impl Head {
     /// The value of this field, which must occur at most once.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let values = self.all(name);
-        assert!(values.len() < 2, "{name} is there {} times: {values:?}", values.len());
+        assert!(values.len() < 2, "{name} occurs {} times: {values:?}", values.len());
         values.first().copied()
     }
 

@@ -89,7 +89,7 @@ impl Terminator {
         command.arg(server.to_string()).args(flags);
         let (input, writer) = std::io::pipe().expect("a pipe");
         let mut process = Process::reading(command, Stdio::from(input));
-        let port = eventually("TLS is there", || {
+        let port = eventually("TLS listens", || {
             assert!(!process.ended(), "{}", process.stderr());
             process.stdout().trim_end().parse().ok()
         });

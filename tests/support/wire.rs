@@ -286,7 +286,7 @@ impl Wire {
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => Arrival::Bytes,
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Arrival::End(Ending::Reset),
-            Err(error) => panic!("no byte came ({error}) after {:?}", self.shown()),
+            Err(error) => panic!("no byte received ({error}) after {:?}", self.shown()),
         }
     }
 
@@ -312,12 +312,12 @@ impl Wire {
     /// Only the end of the connection follows.
     pub(crate) fn expect_end(&mut self) {
         let (bytes, _ending) = self.read_to_end();
-        assert!(bytes.is_empty(), "more came: {:?}", String::from_utf8_lossy(&bytes));
+        assert!(bytes.is_empty(), "more was received: {:?}", String::from_utf8_lossy(&bytes));
     }
 
     /// Nothing was received so far, not even an end.
     pub(crate) fn assert_silent(&mut self) {
-        assert!(self.received.is_empty(), "bytes came: {:?}", self.shown());
+        assert!(self.received.is_empty(), "bytes received: {:?}", self.shown());
         self.stream.set_nonblocking(true).expect("O_NONBLOCK");
         let found = self.stream.peek(&mut [0; 256]);
         self.stream.set_nonblocking(false).expect("O_NONBLOCK");

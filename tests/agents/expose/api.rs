@@ -26,7 +26,7 @@ fn request(method: Method, path: &str, body: impl Into<Body>) -> Request<Body> {
 }
 
 fn text(answer: Response<Body>) -> String {
-    let bytes = answer.into_body().into_bytes(1 << 30).expect("a whole body");
+    let bytes = answer.into_body().into_bytes(1 << 30).expect("a complete body");
     String::from_utf8(bytes).expect("UTF-8")
 }
 
@@ -392,7 +392,7 @@ fn large_bodies_pass_in_both_directions() {
         [Body::from(pattern(7, BYTES)), Body::from_reader(io::Cursor::new(pattern(7, BYTES)))]
     {
         let answer = api(&server).forward(request(Method::POST, "/", body));
-        let back = answer.into_body().into_bytes(1 << 30).expect("a whole body");
-        is_pattern(7, BYTES, &back).expect("what came back");
+        let back = answer.into_body().into_bytes(1 << 30).expect("a complete body");
+        is_pattern(7, BYTES, &back).expect("the echoed body");
     }
 }

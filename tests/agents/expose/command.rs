@@ -39,7 +39,7 @@ impl RelayLike {
         loop {
             let event = self.events.recv_timeout(TEST_TIMEOUT).expect("an agent");
             if event.kind == EventKind::ConnectionReceived {
-                return self.server.connection(event.connection).expect("it is there");
+                return self.server.connection(event.connection).expect("an open connection");
             }
         }
     }
@@ -81,7 +81,7 @@ fn ask(
 }
 
 fn bytes(answer: Response<Body>) -> Vec<u8> {
-    answer.into_body().into_bytes(1 << 30).expect("a whole body")
+    answer.into_body().into_bytes(1 << 30).expect("a complete body")
 }
 
 /// Ends it as a service manager does.
@@ -352,7 +352,7 @@ fn call_in_flight() -> (Server, RelayLike, Process, thread::JoinHandle<Option<Ve
         Some(begun)
     });
     process.signal(Signal::SIGINT);
-    eventually("the relay is told", || agent.is_draining().then_some(()));
+    eventually("the agent starts to drain", || agent.is_draining().then_some(()));
     (api, relay, process, call)
 }
 
@@ -365,7 +365,7 @@ fn requests_in_flight_are_completed_before_the_exit() {
     assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
     assert!(finished.stderr.contains(" GET /slow 200 5 bytes "), "{}", finished.stderr);
     let closed = relay.events.recv_timeout(TEST_TIMEOUT).expect("an event");
-    assert_eq!(closed.kind, EventKind::ConnectionClosed, "it said goodbye");
+    assert_eq!(closed.kind, EventKind::ConnectionClosed, "a close frame was sent");
 }
 
 #[test]

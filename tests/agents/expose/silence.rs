@@ -36,7 +36,9 @@ fn calls_of_an_unresponsive_agent_are_ended() {
         });
         let relay = Relay::start(&["--agent-heartbeat", "1s"]);
         let process = expose(&url(&api), &relay.url(""), &["--tunnels", spares]);
-        eventually("it is there", || (relay.get("/api/billing/").status() == 204).then_some(()));
+        eventually("it is connected", || {
+            (relay.get("/api/billing/").status() == 204).then_some(())
+        });
         let mut begun = Wire::connect(relay.address());
         begun.ask(&ask("GET", "/api/billing/begun"));
         assert_eq!(

@@ -344,8 +344,9 @@ fn a_relay_that_refuses_tunnels_is_not_asked_indefinitely() {
     let relay = RelayEnd::answering("HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n");
     let (tell, told) = mpsc::channel();
     let calls = Calls::new(|_| {});
-    let _spares =
-        start(&relay, &echo(), (1, calls), move |status| tell.send(status).expect("told"));
+    let _spares = start(&relay, &echo(), (1, calls), move |status| {
+        tell.send(status).expect("the test receives")
+    });
     assert_eq!(told.recv_timeout(TEST_TIMEOUT), Ok(404));
     for _ in 0..3 {
         relay.tunnel();

@@ -77,12 +77,12 @@ fn cut_and_restore(service: &Service, line: &Line, end: &str) {
         assert!(held.finish().stdout.ends_with("502"));
     }
     let begun = begun.finish();
-    assert_eq!(begun.status.code(), Some(18), "its answer is not whole: {}", begun.stderr);
+    assert_eq!(begun.status.code(), Some(18), "its response is incomplete: {}", begun.stderr);
     let gone = call(line, &relay, "/api/store/watchers").finish();
     assert!(gone.stdout.ends_with("404"), "{}", gone.stdout);
     eventually("the agent notices", || agent.stderr().contains("next attempt in ").then_some(()));
 
-    run(&format!("ip -n {end} link set line up")).expect("a mended line");
+    run(&format!("ip -n {end} link set line up")).expect("a restored link");
     eventually("calls are answered", || {
         let greeting = call(line, &relay, GREETING).finish().stdout;
         greeting.ends_with("200").then_some(())

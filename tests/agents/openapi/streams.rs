@@ -39,7 +39,7 @@ fn events_arrive_as_they_happen_and_end_with_their_reader() {
         }
         assert_eq!(call_service(&service, "GET", "/watchers"), "1", "{spares}");
         drop(reader);
-        eventually("the service is told that nobody reads any more", || {
+        eventually("the service sees the disconnect", || {
             (call_service(&service, "GET", "/watchers") == "0").then_some(())
         });
     }

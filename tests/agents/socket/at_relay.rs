@@ -97,7 +97,7 @@ fn the_command_closes_its_connection_properly() {
         call(&relay, &["GET", "/a"]);
     }
     let away = || relay.process().stderr().matches("agent disconnected path=").count();
-    eventually("all have gone", || (away() == 20).then_some(()));
+    eventually("all have disconnected", || (away() == 20).then_some(()));
     let log = relay.process().stderr();
     assert_eq!(log.matches("the agent closed it").count(), 20, "{log}");
 }

@@ -66,7 +66,7 @@ fn the_response_of_the_api_is_printed() {
         ("a file", &["PUT", "/a", "-d", &at_file], "PUT /a from a file"),
         ("nothing on standard input", &["POST", "/a", "-d", "@-"], "POST /a "),
         ("a field", &["GET", "/field", "-H", "X-Own: mine"], "mine"),
-        ("what it says of itself", &["GET", "/metadata", "--metadata", "{\"a\":1}"], "{\"a\":1}"),
+        ("its own metadata", &["GET", "/metadata", "--metadata", "{\"a\":1}"], "{\"a\":1}"),
         ("nothing", &["GET", "/metadata"], "null"),
     ] {
         let finished = call(&server, arguments);

@@ -52,7 +52,7 @@ fn closing_the_connection_cancels_requests_in_flight() {
             let tell = tell.clone();
             let _telling =
                 cancellation.on_cancel(move || tell.send("cancelled").expect("it is awaited"));
-            serve.send(()).expect("somebody waits");
+            serve.send(()).expect("the handler waits");
             assert!(cancellation.wait(TEST_TIMEOUT), "{dialect:?}");
             Response::default()
         });
@@ -75,7 +75,7 @@ fn an_answered_request_is_not_cancelled() {
         });
         let answer = ends.accepted.round_trip(get("/")).expect("an answer");
         assert_eq!(answer.into_body().into_bytes(9).expect("all of it"), b"all");
-        let cancellation = told.recv_timeout(TEST_TIMEOUT).expect("it is told").expect("one");
+        let cancellation = told.recv_timeout(TEST_TIMEOUT).expect("a cancellation").expect("one");
         assert!(!cancellation.wait(Duration::ZERO), "{dialect:?}");
     }
 }

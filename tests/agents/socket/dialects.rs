@@ -113,12 +113,12 @@ fn the_text_dialect_refuses_bytes_and_long_bodies() {
         _ => echo(request),
     });
     let caller = &ends.accepted;
-    let no_text = caller.round_trip(post("/", vec![0xff, 0xfe])).expect_err("it is no text");
+    let no_text = caller.round_trip(post("/", vec![0xff, 0xfe])).expect_err("not text");
     assert!(matches!(no_text, Error::NotText), "{no_text}");
     let long = caller.round_trip(post("/", "a".repeat(2 << 20))).expect_err("it is too long");
     assert!(matches!(long, Error::TooLarge), "{long}");
     let answer = caller.round_trip(get("/bytes")).expect("an answer");
-    assert_eq!(answer.status(), 502, "what is no text cannot be sent back");
+    assert_eq!(answer.status(), 502, "bytes that are not text cannot be sent");
     let answer = caller.round_trip(get("/still")).expect("an answer");
     assert_eq!(read(answer), (200, "GET /still ".into()));
 }

@@ -15,7 +15,7 @@ use crate::support::eventually;
 #[test]
 fn closing_ends_pending_requests_at_both_ends() {
     for dialect in DIALECTS {
-        for (name, closes_here) in [("the end that asks", true), ("the other end", false)] {
+        for (name, closes_here) in [("the requesting end", true), ("the other end", false)] {
             let ends = pair(dialect);
             let (begun, has_begun) = channel();
             let served = serving(&ends.dialled, move |request| {
@@ -66,7 +66,7 @@ fn a_stopping_server_closes_with_going_away() {
                 assert!(matches!(error, Error::Network { .. }), "{error}");
             }
         }
-        TcpStream::connect(address).expect_err("nobody listens");
+        TcpStream::connect(address).expect_err("a closed port");
         let closed = ends.events.recv().expect("an event");
         assert_eq!(
             (closed.kind, closed.connection),
@@ -118,7 +118,7 @@ fn a_silent_peer_is_detected_by_the_heartbeat() {
         let mut rest = Vec::new();
         let closed = silent.socket().read_to_end(&mut rest);
         assert_eq!(closed.is_ok(), dialect == Dialect::V1, "{name}: {closed:?}");
-        assert!(rest.windows(8).any(|frame| frame == b"\x89\x06there?"), "{name}: it was asked");
+        assert!(rest.windows(8).any(|frame| frame == b"\x89\x06there?"), "{name}: a ping was sent");
     }
 }
 

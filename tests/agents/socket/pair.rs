@@ -68,7 +68,7 @@ pub(crate) fn get(path: &str) -> Request<Body> {
 /// The status and the body of a response.
 pub(crate) fn read(response: Response<Body>) -> (u16, String) {
     let status = response.status().as_u16();
-    let body = response.into_body().into_bytes(1 << 20).expect("the whole body");
+    let body = response.into_body().into_bytes(1 << 20).expect("the complete body");
     (status, String::from_utf8(body).expect("text"))
 }
 

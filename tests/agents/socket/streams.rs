@@ -50,10 +50,10 @@ fn each_part_of_a_response_is_sent_as_it_is_read() {
         serving(&ends.dialled, move |_| {
             Response::new(body.lock().expect("it").take().expect("one request"))
         });
-        feed.send(Ok("data: 1\n\n")).expect("somebody reads");
+        feed.send(Ok("data: 1\n\n")).expect("the body is read");
         let mut events = ends.accepted.round_trip(get("/events")).expect("a head").into_body();
         assert_eq!(next(&mut events, 9), "data: 1\n\n", "{dialect:?}");
-        feed.send(Ok("data: 2\n\n")).expect("somebody reads");
+        feed.send(Ok("data: 2\n\n")).expect("the body is read");
         assert_eq!(next(&mut events, 9), "data: 2\n\n", "{dialect:?}");
         drop(feed);
         assert_eq!(events.into_bytes(1).expect("the end"), b"", "{dialect:?}");
@@ -67,7 +67,7 @@ fn request_and_response_bodies_interleave_in_one_exchange() {
     let (feed, body) = channel_body();
     let mut answer = ends.accepted.round_trip(post("/", body)).expect("a head").into_body();
     for piece in ["one", "two", "six"] {
-        feed.send(Ok(piece)).expect("somebody reads");
+        feed.send(Ok(piece)).expect("the body is read");
         assert_eq!(next(&mut answer, 3), piece);
     }
     drop(feed);
@@ -120,25 +120,25 @@ fn a_failed_request_body_ends_the_request_at_the_other_end() {
     let ends = pair(Dialect::V1);
     let (told, tells) = channel();
     serving(&ends.dialled, move |request| {
-        let error = request.into_body().into_bytes(1 << 30).expect_err("it breaks off");
+        let error = request.into_body().into_bytes(1 << 30).expect_err("it is truncated");
         let _ = told.send(error.to_string());
         Response::new(Body::empty())
     });
     let (feed, body) = channel_body();
     feed.send(Ok("some")).expect("it is kept");
-    feed.send(Err(io::Error::other("the disk is gone"))).expect("it is kept");
+    feed.send(Err(io::Error::other("the disk failed"))).expect("it is kept");
     let error = ends.accepted.round_trip(post("/", body)).expect_err("it broke");
     assert!(matches!(error, Error::Body(_)), "{error}");
-    assert!(error.to_string().contains("the disk is gone"), "{error}");
-    let there = tells.recv().expect("the handler is told");
-    assert!(there.contains("the disk is gone"), "{there}");
+    assert!(error.to_string().contains("the disk failed"), "{error}");
+    let there = tells.recv().expect("the handler's error");
+    assert!(there.contains("the disk failed"), "{there}");
 }
 
 #[test]
 fn an_interrupted_response_never_looks_complete() {
     let ends = pair(Dialect::V1);
     serving(&ends.dialled, |request| {
-        let broken = io::Error::other("the disk is gone");
+        let broken = io::Error::other("the disk failed");
         let (feed, body) = channel_body();
         let _ = feed.send(Ok("some"));
         match request.uri().path() {
@@ -157,7 +157,7 @@ fn an_interrupted_response_never_looks_complete() {
         Response::new(body)
     });
     for (path, why) in [
-        ("/error", "the disk is gone"),
+        ("/error", "the disk failed"),
         ("/short", "it ended 1 bytes before its length"),
         ("/panic", "the handler failed"),
     ] {

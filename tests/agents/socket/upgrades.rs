@@ -201,7 +201,7 @@ fn errors_of_other_servers_are_distinguished() {
         ("no words", "HTTP/1.1 503 N\r\nContent-Length: 0\r\n\r\n", "with 503"),
         ("another upgrade", "HTTP/1.1 101 S\r\nUpgrade: h2c\r\n\r\n", "none to WebSocket"),
         (
-            "a key of somebody else",
+            "another key",
             "HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
             "Sec-WebSocket-Accept does not fit",

@@ -104,7 +104,7 @@ fn resident_max_kib(process: Process) -> u64 {
     let finished = process.finish();
     assert!(finished.status.success(), "{}{}", finished.stdout, finished.stderr);
     let line = finished.stdout.lines().find_map(|line| line.split_once("at most: "));
-    line.expect("it tells").1.trim().parse().expect("a number")
+    line.expect("VmHWM").1.trim().parse().expect("a number")
 }
 
 fn assert_small(name: &str, kib: u64) {

@@ -84,7 +84,7 @@ fn contents() -> Vec<(&'static str, Vec<u8>)> {
         ("like a delimiter", b"a\r\n--".to_vec()),
         ("like another", b"--rdv-\r\n--rdv-00000000000000000000000000000000--\r\n".to_vec()),
         (
-            "like a whole form",
+            "like a complete form",
             b"--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb\r\n--x--\r\n".to_vec(),
         ),
         ("all bytes", (0..=255).collect()),

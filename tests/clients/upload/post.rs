@@ -204,7 +204,7 @@ fn network_errors_have_their_exit_status() {
     let silent = Server::start(|connection| connection.request().map(Some));
     let strange = Server::receiving("SSH-2.0-x\r\n");
     for (name, url, hint) in [
-        ("nobody there", format!("http://{closed}/"), closed.to_string()),
+        ("no server", format!("http://{closed}/"), closed.to_string()),
         ("no answer", silent.url(), "without an answer".into()),
         ("no HTTP", strange.url(), "is the URL right?".into()),
         ("no TLS", strange.url().replace("http:", "https:"), "TLS".into()),

@@ -68,7 +68,7 @@ fn a_proxy_that_refuses_a_tunnel_is_reported_with_a_hint() {
     for (name, answered, hint) in [
         ("it wants credentials", answer(407), "http://user:password@proxy"),
         ("it forbids", answer(403), "refused (403)"),
-        ("it says nothing", String::new(), "the proxy"),
+        ("no response", String::new(), "the proxy"),
         ("it is none", "SSH-2.0-x\r\n".into(), "not an HTTP/1.1 response"),
     ] {
         let proxy = Server::receiving(answered);

@@ -59,7 +59,7 @@ fn refusals_and_redirects_are_returned_as_responses() {
         let server = Server::receiving(crate::upload::server::answer(status));
         let answer = Upload::new("POST", &server.url()).unwrap().send("x".as_bytes()).unwrap();
         assert_eq!((answer.status(), answer.is_success()), (status, false));
-        assert_eq!(server.connections(), 1, "nobody is asked again");
+        assert_eq!(server.connections(), 1, "no retry");
     }
 }
 
@@ -147,8 +147,8 @@ fn an_unreachable_server_is_named() {
     let address = closed.local_addr().unwrap();
     drop(closed);
     for (name, url, hint) in [
-        ("nobody listens", format!("http://{address}/"), address.to_string()),
-        ("no such host", "http://host.invalid/".into(), "cannot resolve host.invalid".into()),
+        ("a closed port", format!("http://{address}/"), address.to_string()),
+        ("no such host", "http://host.invalid/".into(), "looking up host.invalid".into()),
     ] {
         let error = Upload::new("POST", &url).unwrap().send("x".as_bytes()).unwrap_err();
         assert!(matches!(error, Error::Network { .. }), "{name}: {error}");

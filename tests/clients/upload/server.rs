@@ -95,7 +95,7 @@ impl Server {
 
     /// The next request received, complete or not.
     pub(crate) fn request(&self) -> Request {
-        self.requests.recv_timeout(TEST_TIMEOUT).expect("a request came")
+        self.requests.recv_timeout(TEST_TIMEOUT).expect("a request")
     }
 
     /// Releases connections that wait. A connection that timed out before keeps no request.
@@ -242,13 +242,13 @@ impl Request {
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.fields.iter().filter(|(there, _)| there == name);
         let value = values.next().map(|(_, value)| value.as_str());
-        assert!(values.next().is_none(), "{name} is there twice: {:?}", self.fields);
+        assert!(values.next().is_none(), "{name} occurs twice: {:?}", self.fields);
         value
     }
 
     /// The parts of its form, heads and contents; panics unless it is one complete form.
     pub(crate) fn parts(&self) -> Vec<(String, Vec<u8>)> {
-        assert!(self.whole, "broken off after {} bytes", self.body.len());
+        assert!(self.whole, "truncated after {} bytes", self.body.len());
         let content_type = self.field("content-type").expect("a content type");
         let boundary = content_type.strip_prefix("multipart/form-data; boundary=").expect("a form");
         let delimiter = format!("\r\n--{boundary}");

@@ -13,7 +13,7 @@ fn every_request_is_counted_by_route_and_status() {
         ("a status", "GET", format!("/stream/{id}/status")),
         ("no status", "GET", format!("/stream/{UNKNOWN}/status")),
         ("the list, which is for operators", "GET", "/stream".to_owned()),
-        ("whether it is there", "HEAD", format!("/stream/{id}")),
+        ("a status request", "HEAD", format!("/stream/{id}")),
         ("the methods", "OPTIONS", "/stream".to_owned()),
         ("a wrong method", "PATCH", "/stream".to_owned()),
         ("nothing", "GET", "/some/where".to_owned()),

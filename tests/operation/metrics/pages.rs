@@ -128,7 +128,7 @@ fn the_documented_metrics_match_the_rendered_ones() {
         })
         .collect();
     let distinct: BTreeSet<Row> = documented.iter().cloned().collect();
-    assert_eq!(distinct.len(), documented.len(), "no metric stands there twice");
+    assert_eq!(distinct.len(), documented.len(), "each metric has one row");
     let rendered = rendered_rows(&busy_relay().scrape().0);
     let missing: Vec<_> = rendered.difference(&distinct).collect();
     let stale: Vec<_> = distinct.difference(&rendered).collect();

@@ -68,7 +68,7 @@ pub(crate) fn with_relay(flags: &[&str], test: impl FnOnce(&Relay)) {
 pub(crate) fn assert_truncated(what: &str, old: bool, framing: Framing, ending: Ending) {
     let unframed = old && framing == Framing::Chunked;
     assert_ne!(ending, Ending::Complete, "{what}");
-    assert!(!unframed || ending == Ending::Reset, "{what}: only a reset tells: {ending:?}");
+    assert!(!unframed || ending == Ending::Reset, "{what}: only a reset is visible: {ending:?}");
 }
 
 /// The status of a stream that ended in this way after this number of bytes.

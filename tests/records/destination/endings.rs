@@ -60,7 +60,7 @@ fn a_signal_before_the_first_record_exits_and_removes_the_socket() {
         let told = std::sync::Mutex::new(told);
         let server = Server::start(move |connection| {
             connection.head()?;
-            told.lock().unwrap().send(()).expect("the test listens");
+            told.lock().unwrap().send(()).expect("the test receives");
             // The HEAD gets no response.
             connection.drain()?;
             Ok(None)
@@ -69,7 +69,7 @@ fn a_signal_before_the_first_record_exits_and_removes_the_socket() {
         let socket = directory.path().join("records");
         let input = format!("unix:{}", socket.display());
         let (process, _input) = start(&["--url", &server.url(), "--input", &input]);
-        asked.recv_timeout(TEST_TIMEOUT).expect("the server is asked whether it is there");
+        asked.recv_timeout(TEST_TIMEOUT).expect("a HEAD");
         assert!(socket.exists());
         process.signal(signal);
         let finished = process.finish();

@@ -15,7 +15,7 @@ use crate::destination::record_server::{
 use crate::support::{TEST_TIMEOUT, eventually};
 
 fn connect(path: &Path) -> UnixStream {
-    let socket = eventually("the socket is there", || UnixStream::connect(path).ok());
+    let socket = eventually("the socket exists", || UnixStream::connect(path).ok());
     socket.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     socket
 }
@@ -48,7 +48,7 @@ fn successive_sources_are_served_on_a_socket() {
     assert_eq!(source(&path, &(records(1) + "{\"position\":")), acks(1));
     assert_eq!(source(&path, &records(2)), acks(2));
     eventually("the line is noted", || process.stderr().contains("line 2").then_some(()));
-    assert_eq!(process.stdout(), "", "acknowledgements go where the records came from");
+    assert_eq!(process.stdout(), "", "acknowledgements are sent over the socket of the records");
     process.signal(Signal::SIGTERM);
     assert_eq!(process.finish().status.code(), Some(0));
     assert!(!path.exists(), "the socket is taken away");

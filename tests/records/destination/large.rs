@@ -69,7 +69,7 @@ fn a_large_record_can_be_the_body_or_a_dead_letter() {
     let line = record("p", "k", &pattern(6, 5 << 20));
     let input = write(input, line.clone()).join().unwrap();
     let body = server.recv_request().body;
-    assert!(body == line.trim_end().as_bytes(), "the record as it came");
+    assert!(body == line.trim_end().as_bytes(), "the unchanged record");
     eventually("it is acknowledged", || (process.stdout() == ack("p")).then_some(()));
     assert_small(&process);
     drop(input);

@@ -112,7 +112,7 @@ fn invalid_arguments_are_a_one_line_error_with_status_2() {
         ("no URL", &["--url", "h:80"], "begin it with http://"),
         ("no field", &["--url", "http://h", "-H", "secret"], "colon"),
         ("a field of the message", &["--url", "http://h", "-H", "Host: x"], "remove it"),
-        ("nobody at work", &["--url", "http://h", "--parallel", "0"], "--parallel"),
+        ("no worker", &["--url", "http://h", "--parallel", "0"], "--parallel"),
         ("too many at work", &["--url", "http://h", "--parallel", "257"], "--parallel"),
         ("no status", &["--url", "http://h", "--success", "2xx"], "--success"),
         ("no time", &["--url", "http://h", "--timeout", "30"], "--timeout"),

@@ -66,7 +66,7 @@ impl RecordServer {
                     continue;
                 }
                 let reply = reply(count.fetch_add(1, Ordering::SeqCst), &request);
-                tell.lock().unwrap().send(request).expect("the test listens");
+                tell.lock().unwrap().send(request).expect("the test receives");
                 match reply {
                     Reply::Status(status) => connection.send(answer(status))?,
                     Reply::Text(text) => connection.send(text)?,
@@ -104,7 +104,7 @@ impl RecordServer {
 
     /// The next record received.
     pub(crate) fn recv_request(&self) -> Request {
-        self.taken.recv_timeout(TEST_TIMEOUT).expect("a record came")
+        self.taken.recv_timeout(TEST_TIMEOUT).expect("a record")
     }
 
     /// All records received and not taken yet.

@@ -17,7 +17,7 @@ fn client_errors_are_not_retried() {
         let finished = run(&["--url", &server.url()], &records(3));
         assert_ends(&finished, 5, &["MQ==", "1 try", &status.to_string()]);
         assert_eq!(finished.stdout, acks(1), "{status}");
-        assert_eq!(server.bodies(), ["0", "1"], "{status}: none behind it is sent");
+        assert_eq!(server.bodies(), ["0", "1"], "{status}: none after it is sent");
     }
 }
 

@@ -91,7 +91,7 @@ fn a_reused_connection_closed_by_the_server_is_not_an_attempt() {
     let finished = run(&["--url", &server.url(), "--retries", "0"], &records(20));
     assert_ends(&finished, 0, &[]);
     assert_eq!(finished.stdout, acks(20));
-    assert_eq!(server.bodies().len(), 20, "and none came twice");
+    assert_eq!(server.bodies().len(), 20, "and each once");
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn signals_reopen_the_access_log() {
         let old = format!("{log}.1");
         fs::rename(&log, &old).expect("renamed");
         source.signal(signal);
-        eventually("the log is there again", || fs::metadata(&log).ok());
+        eventually("the log is created again", || fs::metadata(&log).ok());
         assert_eq!(source.post("y").status(), 201);
         logged(&log, 1);
         logged(&old, 1);
@@ -87,7 +87,7 @@ fn pushes_and_refusals_are_counted() {
     let mut waits = source.start_post("waits");
     source.await_waiting(1);
     assert_busy("the queue is full", &source.post("y"), "Record limit of this source");
-    assert_busy("nobody there", &waits.response(), "No consumer is connected");
+    assert_busy("no consumer", &waits.response(), "No consumer is connected");
     source.scrape().assert_counts(&[
         (r#"rdv_refusals_total{reason="records"}"#, 1),
         (r#"rdv_refusals_total{reason="consumer_gone"}"#, 1),

@@ -32,7 +32,7 @@ fn invalid_arguments_are_a_one_line_error() {
         ("a signature without a secret", &["--signature", "github"], "--signature-secret-file"),
         ("an unknown signature", &["--signature", "md5"], "github, stripe, standard"),
         (
-            "a secret that is no base64",
+            "a secret that is not base64",
             &["--signature", "standard", "--signature-secret", "!"],
             "whsec_",
         ),

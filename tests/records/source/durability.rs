@@ -83,7 +83,7 @@ impl<R: Read> Read for Stalling<'_, R> {
 impl<R> Stalling<'_, R> {
     fn stall(&self) {
         let mut before = None;
-        eventually("somebody is refused, or nobody is left for that", || {
+        eventually("a sender is refused, or all have sent", || {
             // Locked while the process is signalled: it is not reaped meanwhile.
             let done = self.done.lock().expect("no panic");
             if *done {
@@ -137,7 +137,7 @@ fn compare(seed: u64, outcomes: Vec<Outcome>, lines: &[String]) {
     assert!(records.is_sorted_by_key(|record| record.position.clone()), "seed {seed}");
     let found: BTreeMap<Vec<u8>, Vec<u8>> =
         records.iter().map(|record| (record.position.clone(), body(record))).collect();
-    assert_eq!(found.len(), lines.len(), "seed {seed}: no position is there twice");
+    assert_eq!(found.len(), lines.len(), "seed {seed}: each position occurs once");
     let (found, promised): (Vec<_>, Vec<_>) =
         (found.into_iter().collect(), promised.into_iter().collect());
     assert!(found == promised, "seed {seed}: {} lines, {} promised", found.len(), promised.len());

@@ -17,7 +17,7 @@ fn a_file_is_appended_to_and_private() {
         let source = SourceProcess::start(&["--output", &place.output()]);
         let position = position(&source.post(body));
         let lines = lines_of(&place.path());
-        assert_eq!(lines.len(), run + 1, "it is there as soon as it is promised");
+        assert_eq!(lines.len(), run + 1, "it is in the file at the time of the 201");
         assert_eq!(text(&lines[run]), body);
         assert_eq!(record(&lines[run]).position, position.as_bytes());
         assert_eq!(source.end().stdout, "");

@@ -58,11 +58,11 @@ fn a_pointer_finds_the_key_in_the_body() {
         ("null", "/id", r#"{"id":null}"#, "null".to_owned()),
         ("nothing there", "/id", r#"{"name":1}"#, "null".to_owned()),
         ("deep, with escapes", "/a/b~1c/0/~0", deep, encoded("here")),
-        ("the whole", "", r#"{"a": 1}"#, r#"{"a":1}"#.to_owned()),
+        ("the root", "", r#"{"a": 1}"#, r#"{"a":1}"#.to_owned()),
         ("in an array", "/1", "[1,2]", encoded("2")),
         ("beyond an array", "/2", "[1,2]", "null".to_owned()),
         ("with a zero too many", "/01", "[1,2]", "null".to_owned()),
-        ("a name that is there twice", "/a", r#"{"a":1,"a":2}"#, encoded("2")),
+        ("a duplicate name", "/a", r#"{"a":1,"a":2}"#, encoded("2")),
         ("in a string", "/0", "\"ab\"", "null".to_owned()),
     ];
     for (name, pointer, body, expected) in rows {

@@ -142,7 +142,7 @@ fn a_removed_spill_directory_fails_only_large_bodies() {
     assert_eq!(source.post("small").status(), 201);
     std::fs::create_dir(&path).expect("a directory");
     std::fs::set_permissions(&path, Permissions::from_mode(0o700)).expect("ours");
-    assert_eq!(source.post(pattern(1, 200_000)).status(), 201, "it is there again");
+    assert_eq!(source.post(pattern(1, 200_000)).status(), 201, "there is space again");
     std::fs::remove_dir(&path).expect("it is empty");
 }
 
@@ -167,7 +167,7 @@ fn many_slow_bodies_share_the_memory_budget() {
     raw.expect_continue();
     raw.send(&half);
     let refused = source.exchange(&json(half.len() + 2).raw_body(&[&half[..], b"{}"].concat()));
-    assert_busy("JSON has to be in memory", &refused, "Record limit of this source");
+    assert_busy("JSON must fit in memory", &refused, "Record limit of this source");
     raw.send("{}");
     assert_eq!(raw.response().status(), 201, "bytes go to the disk");
     for wire in &mut slow {

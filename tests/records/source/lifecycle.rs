@@ -30,7 +30,7 @@ fn waiting_records_are_delivered_before_the_exit() {
         let address = source.address();
         source.signal(signal);
         source.await_stderr(": draining");
-        assert!(std::net::TcpStream::connect(address).is_err(), "nobody else gets in");
+        assert!(std::net::TcpStream::connect(address).is_err(), "no further sender connects");
         wire.assert_silent();
         half.send("ha");
         let mut consumer = accept(&place.listen());
@@ -52,8 +52,8 @@ fn waiting_records_are_delivered_before_the_exit() {
 fn waiting_records_are_refused_on_an_immediate_stop() {
     let rows: [(&str, &[Signal]); 3] = [
         ("interrupted", &[Signal::SIGINT]),
-        ("told twice", &[Signal::SIGTERM, Signal::SIGTERM]),
-        ("told without a limit, then interrupted", &[Signal::SIGQUIT, Signal::SIGINT]),
+        ("two signals", &[Signal::SIGTERM, Signal::SIGTERM]),
+        ("unlimited drain, then interrupt", &[Signal::SIGQUIT, Signal::SIGINT]),
     ];
     for (name, signals) in rows {
         let (place, source, mut wire) = waiting(&[]);

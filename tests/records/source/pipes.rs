@@ -32,8 +32,8 @@ fn the_reader_of_a_fifo_may_be_replaced() {
     assert_eq!(source.post("one").status(), 201);
     assert_eq!(text(&reader.line()), "one");
     drop(reader);
-    assert_busy("nobody reads", &source.post("two"), "No consumer is connected");
-    assert_busy("still nobody reads", &source.post("three"), "No consumer is connected");
+    assert_busy("no reader", &source.post("two"), "No consumer is connected");
+    assert_busy("still no reader", &source.post("three"), "No consumer is connected");
     let mut reader = place.read_fifo();
     eventually("records are taken again", || (source.post("four").status() == 201).then_some(()));
     assert_eq!(text(&reader.line()), "four", "nothing that was refused is handed over later");
@@ -72,7 +72,7 @@ fn a_stalled_reader_gets_only_complete_confirmed_records() {
     assert_busy("not even taken in", &source.post("next"), "did not accept this record in time");
     begun.assert_silent();
     assert_eq!(text(&reader.line()).len(), MORE_THAN_A_PIPE);
-    assert_eq!(begun.response().status(), 201, "it was whole in the end");
+    assert_eq!(begun.response().status(), 201, "it was complete in the end");
     eventually("records are taken again", || (source.post("again").status() == 201).then_some(()));
     assert_eq!(text(&reader.line()), "again");
     source.end();

@@ -59,7 +59,7 @@ fn a_record_has_exactly_this_line() {
         .field("Content-Type", "text/plain; charset=utf-8")
         .field("x-event", "second, <third>")
         .field("Accept", "*/*")
-        .field("X-Other", "not asked for");
+        .field("X-Other", "not selected");
     let answer = wire.exchange(&request.body("<\u{fc}\0>"));
     let at = wire.sender().local_addr().expect("an address");
     let (position, id) = (position(&answer), answer.head.get("X-Request-Id").expect("an id"));

@@ -92,7 +92,7 @@ fn expect_100_continue_is_answered() {
     wire.send("hi");
     assert_eq!(wire.response().status(), 201);
     wire.ask(&post("").field("Expect", "100-continue"));
-    assert_eq!(wire.response().status(), 201, "nobody waits for a body of no bytes");
+    assert_eq!(wire.response().status(), 201, "an empty body is complete");
     let answer = wire.exchange(&ask("POST", "/").length(2).field("Expect", "a-miracle"));
     assert_error("unknown", &answer, (417, "ExpectationFailedError", None));
     source.lines(2);

@@ -63,5 +63,5 @@ fn a_partly_delivered_record_is_redelivered_completely() {
     assert!(text(&consumer.line()) == body);
     assert_eq!(wire.response().status(), 201);
     source.end();
-    assert_eq!(consumer.lines().next(), None, "it is there once");
+    assert_eq!(consumer.lines().next(), None, "it is delivered once");
 }

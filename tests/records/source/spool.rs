@@ -165,7 +165,7 @@ fn delivery_starts_at_the_given_position() {
     }
     let source = spool.start_to_stdout(&[]);
     source.post("5");
-    assert_eq!(text(&source.lines(1)[0]), "5", "what came again changed nothing");
+    assert_eq!(text(&source.lines(1)[0]), "5", "a repeated acknowledgement changes nothing");
     source.end();
 }
 

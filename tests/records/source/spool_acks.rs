@@ -53,7 +53,7 @@ fn acknowledgements_are_read_from_standard_input() {
     let mut wire = source.start_post("x");
     let line = source.lines(1).remove(0);
     wire.assert_silent();
-    std::io::Write::write_all(&mut input, acknowledgement(&line).as_bytes()).expect("it hears");
+    std::io::Write::write_all(&mut input, acknowledgement(&line).as_bytes()).expect("an open pipe");
     assert_eq!(position(&wire.response()), position_of(&line));
     source.end();
 }
@@ -104,7 +104,7 @@ fn a_record_whose_sender_timed_out_is_still_delivered() {
     let listener = spool.place().listen();
     let source = spool.start(&["--ack", "--ack-timeout", "300ms"]);
     let mut first = accept(&listener);
-    assert_busy("nobody said anything", &source.post("x"), "did not accept this record in time");
+    assert_busy("no acknowledgement", &source.post("x"), "did not accept this record in time");
     let line = first.line();
     drop(first);
     let mut second = accept(&listener);
@@ -122,7 +122,7 @@ fn a_record_whose_sender_timed_out_is_still_delivered() {
 fn without_a_consumer_the_sender_times_out_and_the_record_is_kept() {
     let spool = Spool::new();
     let source = spool.start(&["--ack", "--ack-timeout", "300ms"]);
-    assert_busy("nobody is there", &source.post("x"), "did not accept this record in time");
+    assert_busy("no consumer", &source.post("x"), "did not accept this record in time");
     let listener = spool.place().listen();
     let mut consumer = accept(&listener);
     let line = consumer.line();

@@ -49,7 +49,7 @@ fn records_wait_while_the_disk_of_the_output_file_is_full() {
     source.await_stderr("could not be written, and wait in the spool");
     fs::remove_file(filler).expect("it was there");
     assert_eq!(source.post("next").status(), 201);
-    eventually("all of them are there", || {
+    eventually("all of them are stored", || {
         let text = fs::read_to_string(&output).ok()?;
         (text.ends_with('\n') && text.lines().count() >= 11).then_some(())
     });

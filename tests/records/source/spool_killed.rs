@@ -64,7 +64,7 @@ fn a_torn_record_at_the_end_is_truncated_and_logged() {
         assert_eq!(bodies, ["one", "two", "three"], "{name}");
         let words = format!("never acknowledged; removed {} bytes", tail.len());
         assert!(source.end().stderr.contains(&words), "{name}");
-        assert_eq!(spool.lines().len(), 3, "{name}: each whole");
+        assert_eq!(spool.lines().len(), 3, "{name}: each is complete");
     }
 }
 
@@ -150,7 +150,7 @@ fn send(mut wire: Wire, seed: u64, promise: &Sender<(String, Vec<u8>)>) {
         if answer.status() != 201 || answer.ending != Ending::Complete {
             return;
         }
-        promise.send((position(&answer), sent)).expect("somebody counts");
+        promise.send((position(&answer), sent)).expect("the test receives");
         if answer.head.closes() {
             return;
         }

@@ -91,7 +91,7 @@ fn a_large_body_passes_through_the_spool_with_little_memory() {
         let mut source = spool.start(&[]);
         assert_eq!(source.post(&sent).status(), 201);
         let most = source.memory_bytes("VmHWM");
-        assert!(most < RESIDENT_MAX_BYTES, "{most} bytes resident while it came");
+        assert!(most < RESIDENT_MAX_BYTES, "{most} bytes resident during the request");
         if killed {
             kill(source);
             source = spool.start(&[]);

@@ -51,7 +51,7 @@ fn a_consumer_that_does_not_read_does_not_block_the_exit() {
     let mut next = accept(&listener);
     let first = text(&next.line());
     let first: usize = first.trim().parse().expect("its number");
-    assert!(first < MANY, "what nobody took is there");
+    assert!(first < MANY, "undelivered records are kept");
     for number in first + 1..MANY {
         assert_eq!(text(&next.line()).trim(), format!("{number}"), "and all that follows");
     }

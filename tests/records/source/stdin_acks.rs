@@ -15,7 +15,7 @@ fn only_an_acknowledged_record_is_confirmed() {
     let mut wire = source.start_post("x");
     let line = source.lines(1).remove(0);
     wire.assert_silent();
-    input.write_all(acknowledgement(&line).as_bytes()).expect("it hears");
+    input.write_all(acknowledgement(&line).as_bytes()).expect("an open pipe");
     assert_eq!(wire.response().status(), 201);
     assert_eq!(text(&line), "x");
 }
@@ -33,7 +33,7 @@ fn acknowledgements_may_arrive_in_any_order_and_in_pieces() {
     let lines = source.lines(5);
     for number in [3, 0, 4, 1] {
         for byte in acknowledgement(&lines[number]).bytes() {
-            input.write_all(&[byte]).expect("it hears");
+            input.write_all(&[byte]).expect("an open pipe");
         }
         let position = position(&wires[number].response());
         assert_eq!(position.as_bytes(), record(&lines[number]).position);
@@ -46,7 +46,7 @@ fn a_plain_uuid_is_an_acknowledgement() {
     let (source, mut input) = SourceProcess::with_ack_input(&[]);
     let mut wire = source.start_post("x");
     let position = String::from_utf8(source.records(1)[0].position.clone()).expect("text");
-    writeln!(input, "{{\"ack\": \"{position}\", \"by\": \"me\"}}").expect("it hears");
+    writeln!(input, "{{\"ack\": \"{position}\", \"by\": \"me\"}}").expect("an open pipe");
     assert_eq!(wire.response().status(), 201);
 }
 
@@ -62,11 +62,11 @@ fn invalid_acknowledgements_are_logged_and_ignored() {
         ("x".repeat(100_000), "no acknowledgement: xxxxxxx"),
         (format!("{{\"ack\":\"{unknown}\"}}"), unknown),
     ] {
-        writeln!(input, "{said}").expect("it hears");
+        writeln!(input, "{said}").expect("an open pipe");
         source.await_stderr(words);
         wire.assert_silent();
     }
-    input.write_all(acknowledgement(&line).as_bytes()).expect("it hears");
+    input.write_all(acknowledgement(&line).as_bytes()).expect("an open pipe");
     assert_eq!(wire.response().status(), 201);
     assert!(!source.end().stderr.contains('\u{1b}'), "nothing acts on a terminal");
 }
@@ -74,12 +74,12 @@ fn invalid_acknowledgements_are_logged_and_ignored() {
 #[test]
 fn a_record_not_acknowledged_in_time_is_not_confirmed() {
     let (source, mut input) = SourceProcess::with_ack_input(&["--ack-timeout", "300ms"]);
-    assert_busy("nobody said anything", &source.post("x"), "did not accept this record in time");
+    assert_busy("no acknowledgement", &source.post("x"), "did not accept this record in time");
     let late = acknowledgement(&source.lines(1)[0]);
-    input.write_all(late.as_bytes()).expect("it hears");
+    input.write_all(late.as_bytes()).expect("an open pipe");
     source.await_stderr("waits for no acknowledgement");
     let mut wire = source.start_post("y");
-    input.write_all(acknowledgement(&source.lines(2)[1]).as_bytes()).expect("it hears");
+    input.write_all(acknowledgement(&source.lines(2)[1]).as_bytes()).expect("an open pipe");
     assert_eq!(wire.response().status(), 201, "it goes on");
 }
 
@@ -89,7 +89,7 @@ fn the_end_of_the_acknowledgement_input_ends_the_source() {
         SourceProcess::with_ack_input(&[&ADMIN[..], &["--consumer-timeout", "1s"]].concat());
     let mut wires = [source.start_post("one"), source.start_post("two")];
     let lines = source.lines(2);
-    input.write_all(acknowledgement(&lines[0]).as_bytes()).expect("it hears");
+    input.write_all(acknowledgement(&lines[0]).as_bytes()).expect("an open pipe");
     drop(input);
     let mut statuses = wires.each_mut().map(|wire| wire.response().status());
     statuses.sort_unstable();
@@ -127,7 +127,7 @@ fn acknowledgements_sent_before_a_disconnect_count() {
 pub(crate) fn while_stopped(source: &SourceProcess, act: impl FnOnce()) {
     source.signal(Signal::SIGSTOP);
     let path = format!("/proc/{}/stat", source.process().id());
-    eventually("the source stands still", || {
+    eventually("the source is stopped", || {
         let stat = std::fs::read_to_string(&path).expect("its state");
         stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" T")).then_some(())
     });
@@ -146,7 +146,7 @@ fn a_fifo_is_closed_when_the_acknowledgement_input_ends() {
         SourceProcess::of(Process::between(source_command(&flags), input.into(), Stdio::null()));
     drop(say);
     source.await_stderr("the consumer disconnected");
-    assert_busy("nobody acknowledges", &source.post("x"), "No consumer is connected");
+    assert_busy("no acknowledgement", &source.post("x"), "No consumer is connected");
     assert_eq!(source.finish().status.code(), Some(4));
     assert_eq!(reader.next(), None, "what was refused was not handed over");
 }
@@ -163,10 +163,10 @@ fn a_sender_disconnect_blocks_no_other_sender() {
     let lines = source.lines(3);
     assert_busy("all of them still wait", &source.post("x"), "Record limit of this source");
     for line in &lines {
-        input.write_all(acknowledgement(line).as_bytes()).expect("it hears");
+        input.write_all(acknowledgement(line).as_bytes()).expect("an open pipe");
     }
     assert_eq!(stays.response().status(), 201);
     let mut next = source.start_post("there is room again");
-    input.write_all(acknowledgement(&source.lines(4)[3]).as_bytes()).expect("it hears");
+    input.write_all(acknowledgement(&source.lines(4)[3]).as_bytes()).expect("an open pipe");
     assert_eq!(next.response().status(), 201);
 }

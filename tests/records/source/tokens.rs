@@ -54,5 +54,5 @@ fn a_token_from_any_setting_is_required() {
 fn a_sender_without_a_token_is_refused_before_its_body() {
     let source = SourceProcess::start(&["--auth-token", "secret"]);
     let answer = source.exchange(&ask("POST", "/").length(1 << 20));
-    assert_eq!(answer.status(), 401, "before a byte of it came");
+    assert_eq!(answer.status(), 401, "before the body is sent");
 }

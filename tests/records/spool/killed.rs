@@ -116,7 +116,7 @@ fn a_torn_record_of_a_killed_process_is_truncated_and_reported() {
     let mut command = child("spool::killed::a_process_that_stops_within_a_record", &directory);
     let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let said = BufReader::new(process.stdout.take().unwrap());
-    assert!(said.lines().any(|said| said.unwrap().ends_with("within")), "it comes so far");
+    assert!(said.lines().any(|said| said.unwrap().ends_with("within")), "it starts the append");
     process.kill().unwrap();
     process.wait().unwrap();
     let Opened { spool, cut_bytes, .. } = Spool::open(&directory, LIMITS).unwrap();

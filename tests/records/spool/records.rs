@@ -40,13 +40,13 @@ pub(crate) fn records(reader: &mut SpoolReader) -> BTreeMap<u64, Vec<u8>> {
     loop {
         match reader.read().expect("reading") {
             Next::End => return records,
-            Next::Gone => panic!("nobody removes anything"),
+            Next::Gone => panic!("no segment is removed"),
             Next::Piece(piece) => {
                 record.extend(piece.bytes);
                 if piece.ends {
                     let before =
                         records.insert(number(piece.position), std::mem::take(&mut record));
-                    assert_eq!(before, None, "{} is there twice", number(piece.position));
+                    assert_eq!(before, None, "{} is delivered twice", number(piece.position));
                 }
             }
         }

@@ -28,7 +28,7 @@ fn refused_for_room(directory: &Path, is_expected: fn(Option<u64>) -> bool) {
     }
     writer.append(&line(51), at(51)).expect("there is room");
     let (mut reader, _) = spool.reader(Start::Beginning).expect("a reader");
-    assert!(records(&mut reader).into_keys().eq((1..=9).chain([51])), "others find their room");
+    assert!(records(&mut reader).into_keys().eq((1..=9).chain([51])), "others are accepted");
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn a_program_delivers_records_and_confirms_them_afterwards() {
     tally.check(&created);
     destination.teardown();
     source.teardown().unwrap();
-    assert!(std::net::TcpStream::connect(address).is_err(), "nobody listens any more");
+    assert!(std::net::TcpStream::connect(address).is_err(), "the port is closed");
 }
 
 #[test]

@@ -169,7 +169,7 @@ fn an_interrupted_upload_is_exit_status_4_and_no_record() {
         let path = stream.strip_prefix(&relay.url("")).unwrap();
         let mut uploader = Wire::connect(relay.address());
         uploader.ask(&ask("PUT", path).length(4 << 20).raw_body(&pattern(1, sent)));
-        eventually("it is under way", || {
+        eventually("the transfer is in progress", || {
             let status = relay.status(id_of(&stream));
             (status["bytes_transferred"].as_u64() == Some(sent as u64)).then_some(())
         });
