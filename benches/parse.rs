@@ -63,7 +63,7 @@ fn head(bencher: Bencher, kind: &str) {
     bencher.counter(BytesCount::new(bytes.len())).bench_local(|| {
         let mut slots = FieldSlots::new();
         let head = parse(black_box(&bytes), &mut slots, &LIMITS);
-        head.expect("the head is valid").expect("the head is whole").len
+        head.expect("the head is valid").expect("the head is complete").len
     });
 }
 

@@ -13,7 +13,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use crate::measure::{Deadline, cpu};
-use crate::{Outcome, fault};
+use crate::{Result, failure};
 
 /// A running child; killed, by its id, when dropped.
 pub(crate) struct Worker {
@@ -25,7 +25,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Starts `command`, with `input` on its standard input.
-    pub(crate) fn start(name: &str, command: &mut Command, input: &str) -> Outcome<Self> {
+    pub(crate) fn start(name: &str, command: &mut Command, input: &str) -> Result<Self> {
         let mut worker = Self::start_reading(name, command, Stdio::piped())?;
         if let Some(mut stdin) = worker.child.stdin.take() {
             stdin.write_all(input.as_bytes())?;
@@ -38,10 +38,10 @@ impl Worker {
     pub(crate) fn start_writing(
         name: &str,
         command: &mut Command,
-    ) -> Outcome<(Self, Option<ChildStdout>)> {
+    ) -> Result<(Self, Option<ChildStdout>)> {
         let child = command.stderr(Stdio::piped()).spawn();
-        let mut child = child.map_err(|error| fault(format!("{name}: cannot start: {error}")))?;
-        let (stdout, lines) = (child.stdout.take(), child.stderr.take().map(forward));
+        let mut child = child.map_err(|error| failure(format!("{name}: cannot start: {error}")))?;
+        let (stdout, lines) = (child.stdout.take(), child.stderr.take().map(read_lines));
         Ok((Self { name: name.to_owned(), child, lines }, stdout))
     }
 
@@ -50,10 +50,10 @@ impl Worker {
         name: &str,
         command: &mut Command,
         input: impl Into<Stdio>,
-    ) -> Outcome<Self> {
+    ) -> Result<Self> {
         let child = command.stdin(input).stdout(Stdio::piped()).spawn();
-        let mut child = child.map_err(|error| fault(format!("{name}: cannot start: {error}")))?;
-        let lines = child.stdout.take().map(forward);
+        let mut child = child.map_err(|error| failure(format!("{name}: cannot start: {error}")))?;
+        let lines = child.stdout.take().map(read_lines);
         Ok(Self { name: name.to_owned(), child, lines })
     }
 
@@ -63,23 +63,23 @@ impl Worker {
     }
 
     /// The next line; none once the process closed its output.
-    pub(crate) fn line(&self, deadline: Deadline) -> Outcome<Option<String>> {
+    pub(crate) fn line(&self, deadline: Deadline) -> Result<Option<String>> {
         let Some(lines) = &self.lines else { return Ok(None) };
         match lines.recv_timeout(deadline.left()) {
             Ok(line) => Ok(Some(line)),
             Err(RecvTimeoutError::Disconnected) => Ok(None),
-            Err(RecvTimeoutError::Timeout) => Err(fault(format!("{}: took too long", self.name))),
+            Err(RecvTimeoutError::Timeout) => Err(failure(format!("{}: timed out", self.name))),
         }
     }
 
     /// Waits for a line that contains `mark` and returns the text after the mark.
-    pub(crate) fn expect(&self, mark: &str, deadline: Deadline) -> Outcome<String> {
+    pub(crate) fn expect(&self, mark: &str, deadline: Deadline) -> Result<String> {
         while let Some(line) = self.line(deadline)? {
             if let Some((_, rest)) = line.split_once(mark) {
                 return Ok(rest.trim().to_owned());
             }
         }
-        Err(fault(format!("{}: ended without saying «{mark}»", self.name)))
+        Err(failure(format!("{}: exited without printing \"{mark}\"", self.name)))
     }
 
     /// Discards all further output.
@@ -88,20 +88,20 @@ impl Worker {
     }
 
     /// Waits for the process to exit successfully and returns its remaining lines.
-    pub(crate) fn finish(mut self, deadline: Deadline) -> Outcome<Vec<String>> {
-        let mut said = Vec::new();
+    pub(crate) fn finish(mut self, deadline: Deadline) -> Result<Vec<String>> {
+        let mut lines = Vec::new();
         while let Some(line) = self.line(deadline)? {
-            said.push(line);
+            lines.push(line);
         }
         let status = self.child.wait()?;
         if status.success() {
-            return Ok(said);
+            return Ok(lines);
         }
-        Err(fault(format!("{}: {status}", self.name)))
+        Err(failure(format!("{}: {status}", self.name)))
     }
 
     /// Sends SIGINT and waits for the process to exit, with any status.
-    pub(crate) fn interrupt(mut self, deadline: Deadline) -> Outcome<()> {
+    pub(crate) fn interrupt(mut self, deadline: Deadline) -> Result<()> {
         kill(self.pid(), Signal::SIGINT)?;
         while self.line(deadline)?.is_some() {}
         self.child.wait()?;
@@ -110,11 +110,11 @@ impl Worker {
 
     /// Sends SIGTERM and waits for the process to exit successfully. Returns its total CPU time,
     /// read before it is reaped.
-    pub(crate) fn terminate(mut self, deadline: Deadline) -> Outcome<Duration> {
+    pub(crate) fn terminate(mut self, deadline: Deadline) -> Result<Duration> {
         kill(self.pid(), Signal::SIGTERM)?;
-        let mut said = Vec::new();
+        let mut lines = Vec::new();
         while let Some(line) = self.line(deadline)? {
-            said.push(line);
+            lines.push(line);
         }
         waitid(Id::Pid(self.pid()), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)?;
         let time = cpu(self.pid())?;
@@ -122,13 +122,13 @@ impl Worker {
         if status.success() {
             return Ok(time);
         }
-        Err(fault(format!("{}: {status}: {}", self.name, said.join("; "))))
+        Err(failure(format!("{}: {status}: {}", self.name, lines.join("; "))))
     }
 
     /// Returns an error if the process exited.
-    pub(crate) fn check_alive(&mut self) -> Outcome<()> {
+    pub(crate) fn check_alive(&mut self) -> Result<()> {
         match self.child.try_wait()? {
-            Some(status) => Err(fault(format!("{}: ended: {status}", self.name))),
+            Some(status) => Err(failure(format!("{}: exited: {status}", self.name))),
             None => Ok(()),
         }
     }
@@ -143,7 +143,7 @@ impl Drop for Worker {
 }
 
 /// Reads lines in a thread until the end, even if the receiver is dropped.
-fn forward(output: impl Read + Send + 'static) -> Receiver<String> {
+fn read_lines(output: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
@@ -165,7 +165,7 @@ pub(crate) fn log_end(path: &Path) -> String {
 }
 
 /// Retries until success or the deadline, with a pause between attempts.
-pub(crate) fn retry<T>(deadline: Deadline, mut attempt: impl FnMut() -> Outcome<T>) -> Outcome<T> {
+pub(crate) fn retry<T>(deadline: Deadline, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     loop {
         match attempt() {
             Ok(value) => return Ok(value),

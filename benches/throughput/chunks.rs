@@ -1,6 +1,6 @@
 //! A plain chunk decoder for the output of a relay: no extensions, no trailers.
 
-use crate::{Outcome, fault};
+use crate::{Result, failure};
 
 /// Position within the framing.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,8 +37,8 @@ impl Decoder {
     pub(crate) fn feed(
         &mut self,
         mut wire: &[u8],
-        mut payload: impl FnMut(&[u8]) -> Outcome<()>,
-    ) -> Outcome<()> {
+        mut payload: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
         while let Some((&first, rest)) = wire.split_first() {
             if let State::Payload(left) = self.0 {
                 let count = wire.len().min(usize::try_from(left)?);
@@ -60,12 +60,12 @@ impl Decoder {
 
 impl State {
     /// The state after one framing byte.
-    fn after(self, byte: u8) -> Outcome<Self> {
+    fn after(self, byte: u8) -> Result<Self> {
         Ok(match (self, byte) {
             (Self::Size(size), b'\r') => Self::SizeLineFeed(size),
             (Self::Size(size), digit) => {
                 let digit =
-                    char::from(digit).to_digit(16).ok_or_else(|| fault("bad chunk size"))?;
+                    char::from(digit).to_digit(16).ok_or_else(|| failure("bad chunk size"))?;
                 Self::Size(size * 16 + u64::from(digit))
             }
             (Self::SizeLineFeed(0), b'\n') => Self::LineEnd { last: true },
@@ -81,7 +81,7 @@ impl State {
                         "at a chunk end"
                     }
                 };
-                return Err(fault(format!("byte {byte:#04x} {place}")));
+                return Err(failure(format!("byte {byte:#04x} {place}")));
             }
         })
     }

@@ -28,19 +28,19 @@ use peers::Bench;
 use table::Report;
 
 /// The error of a failed measurement.
-type Fault = Box<dyn Error + Send + Sync>;
+type BoxError = Box<dyn Error + Send + Sync>;
 /// A result with that error.
-type Outcome<T> = Result<T, Fault>;
+type Result<T, E = BoxError> = std::result::Result<T, E>;
 
 /// Makes an error from a message.
-fn fault(text: impl Into<String>) -> Fault {
+fn failure(text: impl Into<String>) -> BoxError {
     text.into().into()
 }
 
 fn main() -> ExitCode {
     let mut options = Options::parse();
     if let Some(role) = &options.role {
-        return match measure::raise_descriptor_limit().and_then(|_| roles::play(role)) {
+        return match measure::raise_descriptor_limit().and_then(|_| roles::run(role)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("{error}");

@@ -7,7 +7,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 
-use crate::{Outcome, fault};
+use crate::{Result, failure};
 
 /// A GiB, for rates.
 pub(crate) const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
@@ -44,26 +44,26 @@ impl Deadline {
 }
 
 /// User and system time of all threads of a process so far, from its CPU clock, in nanoseconds.
-pub(crate) fn cpu(pid: Pid) -> Outcome<Duration> {
+pub(crate) fn cpu(pid: Pid) -> Result<Duration> {
     Ok(Duration::from(clock_getcpuclockid(pid)?.now()?))
 }
 
 /// The resident set of a process, in bytes (`VmRSS`).
-pub(crate) fn resident_bytes(pid: Pid) -> Outcome<u64> {
+pub(crate) fn resident_bytes(pid: Pid) -> Result<u64> {
     status_bytes(pid, "VmRSS:")
 }
 
 /// The peak resident set of a process, in bytes (`VmHWM`).
-pub(crate) fn peak_bytes(pid: Pid) -> Outcome<u64> {
+pub(crate) fn peak_bytes(pid: Pid) -> Result<u64> {
     status_bytes(pid, "VmHWM:")
 }
 
 /// One of the sizes in `/proc/PID/status`, which are in KiB (`proc_pid_status(5)`).
-fn status_bytes(pid: Pid, name: &str) -> Outcome<u64> {
+fn status_bytes(pid: Pid, name: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|line| line.split_whitespace().next());
-    Ok(kib.ok_or_else(|| fault(format!("no {name}")))?.parse::<u64>()? * 1024)
+    Ok(kib.ok_or_else(|| failure(format!("no {name}")))?.parse::<u64>()? * 1024)
 }
 
 /// The median; the mean of the two middle values for an even number of them; 0 for none.
@@ -78,7 +78,7 @@ pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
 }
 
 /// Raises the descriptor limit to the hard limit, and returns it.
-pub(crate) fn raise_descriptor_limit() -> Outcome<u64> {
+pub(crate) fn raise_descriptor_limit() -> Result<u64> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     Ok(hard)

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::wire::{Body, Framing};
-use crate::{Fault, Outcome, fault};
+use crate::{BoxError, Result, failure};
 
 /// Measures the relay as a process, compared with a plain splice loop and a copying loop.
 #[derive(Parser)]
@@ -79,12 +79,12 @@ pub(crate) struct Running {
 }
 
 impl FromStr for Running {
-    type Err = Fault;
+    type Err = BoxError;
 
-    fn from_str(text: &str) -> Outcome<Self> {
+    fn from_str(text: &str) -> Result<Self> {
         let parts: Vec<&str> = text.split('=').collect();
         let &[name, address, pid] = parts.as_slice() else {
-            return Err(fault("expected NAME=ADDRESS=PID"));
+            return Err(failure("expected NAME=ADDRESS=PID"));
         };
         Ok(Self { name: name.to_owned(), address: address.parse()?, pid: pid.parse()? })
     }
@@ -101,33 +101,33 @@ pub(crate) enum Role {
     Copy,
     /// A server that sends the responses of small exchanges and does nothing else
     #[command(hide = true)]
-    Answers,
+    Responder,
     /// Uploads to the streams listed on standard input
     #[command(hide = true)]
-    Source(Task),
+    Source(TransferArgs),
     /// Uploads a form in little memory
     #[command(hide = true)]
-    Upload(Amount),
+    Upload(UploadArgs),
     /// Writes a file of this size
     #[command(hide = true)]
-    Fill(Filling),
+    Fill(FillArgs),
     /// Receives one form and discards it
     #[command(hide = true)]
     Discard,
     /// Downloads from the streams listed on standard input
     #[command(hide = true)]
-    Sink(Task),
+    Sink(TransferArgs),
     /// Sends requests over kept-alive connections, the next one after each response
     #[command(hide = true)]
-    Push(Pushing),
+    Push(PushArgs),
     /// Counts the records on standard input
     #[command(hide = true)]
-    Count(Counting),
+    Count(CountArgs),
 }
 
 /// Requests to send, and their number.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Pushing {
+pub(crate) struct PushArgs {
     /// Address of the server
     #[arg(long)]
     pub(crate) server: SocketAddr,
@@ -147,7 +147,7 @@ pub(crate) struct Pushing {
 
 /// How to count records.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Counting {
+pub(crate) struct CountArgs {
     /// Compare each record with the body of this size that was sent
     #[arg(long)]
     pub(crate) verify: Option<usize>,
@@ -155,7 +155,7 @@ pub(crate) struct Counting {
 
 /// Source and size of an upload.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Amount {
+pub(crate) struct UploadArgs {
     /// Source of the bytes
     #[arg(long)]
     pub(crate) from: Origin,
@@ -166,7 +166,7 @@ pub(crate) struct Amount {
 
 /// A file to write.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Filling {
+pub(crate) struct FillArgs {
     /// Path of the file
     #[arg(long)]
     pub(crate) path: PathBuf,
@@ -199,7 +199,7 @@ impl Origin {
 
 /// What a source or a sink transfers.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Task {
+pub(crate) struct TransferArgs {
     /// Address of the relay
     #[arg(long)]
     pub(crate) relay: SocketAddr,
@@ -211,7 +211,7 @@ pub(crate) struct Task {
     pub(crate) length: u64,
     /// How a sink handles the bytes
     #[arg(long, default_value = "discard")]
-    pub(crate) taste: Taste,
+    pub(crate) mode: SinkMode,
     /// Use different contents for each stream
     #[arg(long)]
     pub(crate) distinct: bool,
@@ -220,7 +220,7 @@ pub(crate) struct Task {
     pub(crate) listen: Option<SocketAddr>,
 }
 
-impl Task {
+impl TransferArgs {
     /// The body of stream number `index`.
     pub(crate) fn body(&self, index: usize) -> Body {
         let seed = if self.distinct { index as u64 + 1 } else { 0 };
@@ -230,7 +230,7 @@ impl Task {
 
 /// How a sink handles the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Taste {
+pub(crate) enum SinkMode {
     /// Discard them in the kernel (`MSG_TRUNC`)
     Discard,
     /// Read them into a buffer of 256 KiB
@@ -239,7 +239,7 @@ pub(crate) enum Taste {
     Verify,
 }
 
-impl Taste {
+impl SinkMode {
     /// The name on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -16,12 +16,12 @@ use crate::children::{Worker, log_end, retry};
 use crate::client::Client;
 use crate::measure::{self, Deadline};
 use crate::options::Options;
-use crate::{Outcome, fault};
+use crate::{Result, failure};
 
 /// Timeout for a program to be ready.
-const START_TIME: Duration = Duration::from_secs(10);
-/// User and group id of `nobody` and `nogroup`.
-const NOBODY: u32 = 65534;
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// Ids of an unprivileged user and group (65534 on Debian).
+const UNPRIVILEGED_ID: u32 = 65534;
 
 /// What all cases share.
 pub(crate) struct Bench {
@@ -67,7 +67,7 @@ impl Build {
 
 impl Bench {
     /// Creates a directory that all users can read.
-    pub(crate) fn new(options: Options) -> Outcome<Self> {
+    pub(crate) fn new(options: Options) -> Result<Self> {
         let scratch = tempfile::Builder::new().prefix("rdv-bench-").tempdir()?;
         fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755))?;
         Ok(Self { options, descriptors: measure::raise_descriptor_limit()?, scratch })
@@ -97,32 +97,32 @@ impl Bench {
     }
 
     /// Starts a build with limits that suffice for any case.
-    pub(crate) fn rdv(&self, build: &Build) -> Outcome<Relay> {
+    pub(crate) fn rdv(&self, build: &Build) -> Result<Relay> {
         self.start_rdv(build.name, &mut Command::new(&build.program), 4096)
     }
 
     /// The same with this connection limit.
-    pub(crate) fn rdv_for(&self, build: &Build, connections: u64) -> Outcome<Relay> {
+    pub(crate) fn rdv_for(&self, build: &Build, connections: u64) -> Result<Relay> {
         self.start_rdv(build.name, &mut Command::new(&build.program), connections)
     }
 
-    /// Starts a world-readable copy of a build as the user `nobody`.
-    pub(crate) fn rdv_as_nobody(&self, build: &Build) -> Outcome<Relay> {
+    /// Starts a world-readable copy of a build as an unprivileged user.
+    pub(crate) fn rdv_unprivileged(&self, build: &Build) -> Result<Relay> {
         let program = self.scratch("rdv");
         fs::copy(&build.program, &program)?;
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
         let mut command = Command::new(program);
-        command.uid(NOBODY).gid(NOBODY).current_dir("/");
+        command.uid(UNPRIVILEGED_ID).gid(UNPRIVILEGED_ID).current_dir("/");
         self.start_rdv("rdv unprivileged", &mut command, 4096)
     }
 
     /// The build under test with more flags, under another name.
-    pub(crate) fn rdv_with(&self, name: &str, flags: &[String]) -> Outcome<Relay> {
+    pub(crate) fn rdv_with(&self, name: &str, flags: &[String]) -> Result<Relay> {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_rdv"));
         self.start_rdv(name, Command::new(program).arg("serve").args(flags), 4096)
     }
 
-    fn start_rdv(&self, name: &str, command: &mut Command, connections: u64) -> Outcome<Relay> {
+    fn start_rdv(&self, name: &str, command: &mut Command, connections: u64) -> Result<Relay> {
         let limit = connections.to_string();
         if command.get_args().len() == 0 {
             command.arg("serve");
@@ -140,18 +140,18 @@ impl Bench {
     }
 
     /// Starts a comparison relay: this program in another role.
-    pub(crate) fn own(&self, name: &str, role: &str) -> Outcome<Relay> {
+    pub(crate) fn own(&self, name: &str, role: &str) -> Result<Relay> {
         self.start_listening(name, Command::new(env::current_exe()?).arg(role))
     }
 
     /// Starts a program that prints its address.
-    fn start_listening(&self, name: &str, command: &mut Command) -> Outcome<Relay> {
+    fn start_listening(&self, name: &str, command: &mut Command) -> Result<Relay> {
         let log = self.scratch(&format!("{}.log", name.replace(' ', "-")));
         command.stderr(File::create(&log)?);
         let mut process = Worker::start(name, command, "")?;
         let address = process
-            .expect("listening on http://", Deadline::after(START_TIME))
-            .map_err(|error| fault(format!("{error}: {}", log_end(&log))))?;
+            .expect("listening on http://", Deadline::after(START_TIMEOUT))
+            .map_err(|error| failure(format!("{error}: {}", log_end(&log))))?;
         process.ignore_output();
         let address = address.split_whitespace().next().unwrap_or_default().parse()?;
         let pid = process.pid();
@@ -165,7 +165,7 @@ impl Bench {
     }
 
     /// Starts `HAProxy` as a TCP relay with splicing; none if it is not installed.
-    pub(crate) fn haproxy(&self) -> Outcome<Option<Relay>> {
+    pub(crate) fn haproxy(&self) -> Result<Option<Relay>> {
         let Some(program) = installed("haproxy") else { return Ok(None) };
         let (address, sink) = (free_address()?, free_address()?);
         // `option splice-auto` decides by a heuristic, which chose to copy while strace was
@@ -185,7 +185,7 @@ impl Bench {
     }
 
     /// Starts nginx with one worker that responds to `/ping`; none if it is not installed.
-    pub(crate) fn nginx(&self) -> Outcome<Option<Relay>> {
+    pub(crate) fn nginx(&self) -> Result<Option<Relay>> {
         let Some(program) = installed("nginx") else { return Ok(None) };
         let address = free_address()?;
         let pid = self.scratch("nginx.pid");
@@ -210,13 +210,13 @@ impl Bench {
         command: &mut Command,
         address: SocketAddr,
         kind: Kind,
-    ) -> Outcome<Relay> {
+    ) -> Result<Relay> {
         let log = self.scratch(&format!("{name}.log"));
         command.stderr(File::create(&log)?);
         let process = Worker::start(name, command, "")?;
-        let deadline = Deadline::after(START_TIME);
+        let deadline = Deadline::after(START_TIMEOUT);
         retry(deadline, || Ok(TcpStream::connect(address)?))
-            .map_err(|error| fault(format!("{name}: {error}: {}", log_end(&log))))?;
+            .map_err(|error| failure(format!("{name}: {error}: {}", log_end(&log))))?;
         let pid = process.pid();
         Ok(Relay { name: name.to_owned(), address, pid, kind, process: Some(process) })
     }
@@ -235,7 +235,7 @@ impl Bench {
 
 impl Relay {
     /// Ids of `count` new streams.
-    pub(crate) fn streams(&self, count: usize) -> Outcome<Vec<String>> {
+    pub(crate) fn streams(&self, count: usize) -> Result<Vec<String>> {
         if self.kind == Kind::Rendezvous {
             let mut client = Client::connect(self.address)?;
             return (0..count).map(|_| client.create_stream()).collect();
@@ -253,18 +253,18 @@ impl Relay {
     }
 
     /// CPU time used so far.
-    pub(crate) fn cpu(&self) -> Outcome<Duration> {
+    pub(crate) fn cpu(&self) -> Result<Duration> {
         measure::cpu(self.pid)
     }
 
     /// Returns an error if the relay exited.
-    pub(crate) fn check_alive(&mut self) -> Outcome<()> {
+    pub(crate) fn check_alive(&mut self) -> Result<()> {
         self.process.as_mut().map_or(Ok(()), Worker::check_alive)
     }
 }
 
 /// A loopback address that is free now.
-fn free_address() -> Outcome<SocketAddr> {
+fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 

@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use crate::children::Worker;
 use crate::measure::{Deadline, cpu};
 use crate::peers::Build;
-use crate::{Outcome, fault};
+use crate::{Result, failure};
 
 /// Connections of the client.
 pub(crate) const CONNECTIONS: usize = 50;
@@ -22,7 +22,7 @@ pub(crate) const CONNECTIONS: usize = 50;
 pub(crate) const BODY_BYTES: usize = 1024;
 
 /// Timeout for a program to be ready, or to exit once it is idle.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Where the standard output of a source goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,12 +68,12 @@ pub(crate) enum Until {
 
 /// The results of a client.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pushed {
+pub(crate) struct PushResult {
     /// Requests, all of them successful.
     pub(crate) requests: u64,
     pub(crate) seconds: f64,
     /// CPU seconds of the client itself.
-    pub(crate) own_cpu: f64,
+    pub(crate) client_cpu: f64,
 }
 
 /// The results of a server after its exit.
@@ -86,7 +86,7 @@ pub(crate) struct Ended {
 
 impl Server {
     /// Starts `rdv serve`.
-    pub(crate) fn relay(build: &Build, flags: &[String]) -> Outcome<Self> {
+    pub(crate) fn relay(build: &Build, flags: &[String]) -> Result<Self> {
         let mut command = build.command();
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(flags);
         // Other output belongs above the table.
@@ -100,7 +100,7 @@ impl Server {
         build: &Build,
         flags: &[String],
         (output, sink): (Output, Sink),
-    ) -> Outcome<Self> {
+    ) -> Result<Self> {
         let mut command = build.command();
         command.args(["source", "--listen", "127.0.0.1:0"]).args(flags);
         // It logs its address.
@@ -114,26 +114,26 @@ impl Server {
     }
 
     /// Starts `rdv source` connected to `rdv destination`, which sends its records to `server`.
-    pub(crate) fn chain(build: &Build, server: &Self) -> Outcome<(Self, Destination)> {
+    pub(crate) fn chain(build: &Build, server: &Self) -> Result<(Self, Destination)> {
         let mut command = build.command();
         command.args(["source", "--listen", "127.0.0.1:0"]).env("RUST_LOG", "info");
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let (process, records) = Worker::start_writing("rdv source", &mut command)?;
-        let records = records.ok_or_else(|| fault("rdv source: no records"))?;
+        let records = records.ok_or_else(|| failure("rdv source: no records"))?;
         let mut command = build.command();
         let url = format!("http://{}/", server.address);
         command.args(["destination", "--parallel", "8", "--url", &url]);
         command.stdin(records).stdout(Stdio::piped());
         let (sender, acks) = Worker::start_writing("rdv destination", &mut command)?;
-        let acks = acks.ok_or_else(|| fault("rdv destination: no acknowledgements"))?;
+        let acks = acks.ok_or_else(|| failure("rdv destination: no acknowledgements"))?;
         let acks = Sink::Counts.start(acks)?;
         let source = Self::ready(process, "taking requests at http://", None)?;
         Ok((source, Destination { process: sender, acks }))
     }
 
-    fn ready(process: Worker, mark: &str, sink: Option<Worker>) -> Outcome<Self> {
-        let said = process.expect(mark, Deadline::after(PATIENCE))?;
-        let address = said.split_whitespace().next().unwrap_or_default();
+    fn ready(process: Worker, mark: &str, sink: Option<Worker>) -> Result<Self> {
+        let line = process.expect(mark, Deadline::after(TIMEOUT))?;
+        let address = line.split_whitespace().next().unwrap_or_default();
         let address = address.trim_end_matches('/').parse()?;
         let cpu_begin = cpu(process.pid())?;
         Ok(Self { address, process, sink, cpu_begin })
@@ -145,7 +145,7 @@ impl Server {
     }
 
     /// Runs a client that posts bodies, or requests `/ping`.
-    pub(crate) fn push(&mut self, body: Option<usize>, until: Until) -> Outcome<Pushed> {
+    pub(crate) fn push(&mut self, body: Option<usize>, until: Until) -> Result<PushResult> {
         let mut command = Command::new(env::current_exe()?);
         command.args(["push", "--server", &self.address.to_string()]);
         command.args(["--connections", &CONNECTIONS.to_string()]);
@@ -163,15 +163,15 @@ impl Server {
                 time
             }
         };
-        let said =
-            Worker::start("push", &mut command, "")?.finish(Deadline::after(PATIENCE + time));
+        let lines =
+            Worker::start("push", &mut command, "")?.finish(Deadline::after(TIMEOUT + time));
         self.process.check_alive()?;
-        read_pushed(&said?)
+        parse_push_result(&lines?)
     }
 
     /// Terminates the server, which writes its remaining records, and then its sink.
-    pub(crate) fn end(self) -> Outcome<Ended> {
-        let deadline = Deadline::after(PATIENCE);
+    pub(crate) fn end(self) -> Result<Ended> {
+        let deadline = Deadline::after(TIMEOUT);
         let cpu = self.process.terminate(deadline)?.saturating_sub(self.cpu_begin).as_secs_f64();
         let lines = self.sink.map(|sink| counted(sink, deadline)).transpose()?;
         Ok(Ended { cpu, lines })
@@ -186,16 +186,16 @@ impl Destination {
 
     /// Waits until all records of the terminated source are sent; returns the number of
     /// acknowledgements.
-    pub(crate) fn end(self) -> Outcome<u64> {
+    pub(crate) fn end(self) -> Result<u64> {
         // At most about 10,000 records are still to be sent.
-        let deadline = Deadline::after(PATIENCE);
+        let deadline = Deadline::after(TIMEOUT);
         self.process.finish(deadline)?;
         counted(self.acks, deadline)
     }
 }
 
 impl Sink {
-    fn start(self, records: impl Into<Stdio>) -> Outcome<Worker> {
+    fn start(self, records: impl Into<Stdio>) -> Result<Worker> {
         let mut command = Command::new(env::current_exe()?);
         command.arg("count");
         if self == Self::Verifies {
@@ -205,32 +205,32 @@ impl Sink {
     }
 
     /// Counts the records in a file.
-    pub(crate) fn count_file(self, path: &Path) -> Outcome<u64> {
-        counted(self.start(File::open(path)?)?, Deadline::after(PATIENCE))
+    pub(crate) fn count_file(self, path: &Path) -> Result<u64> {
+        counted(self.start(File::open(path)?)?, Deadline::after(TIMEOUT))
     }
 }
 
 /// Returns an error unless there is one line for each 201 response.
-pub(crate) fn check_lines(pushed: u64, lines: u64) -> Outcome<()> {
-    if pushed == lines {
+pub(crate) fn check_lines(responses: u64, lines: u64) -> Result<()> {
+    if responses == lines {
         return Ok(());
     }
-    Err(fault(format!("{pushed} requests were answered 201, but there are {lines} records")))
+    Err(failure(format!("{responses} responses with 201, but {lines} records")))
 }
 
-fn read_pushed(said: &[String]) -> Outcome<Pushed> {
-    let line = said.iter().find_map(|line| line.strip_prefix("pushed "));
+fn parse_push_result(lines: &[String]) -> Result<PushResult> {
+    let line = lines.iter().find_map(|line| line.strip_prefix("pushed "));
     let words: Vec<&str> = line.unwrap_or_default().split(' ').collect();
-    let &[requests, seconds, own_cpu] = words.as_slice() else {
-        return Err(fault(format!("push: said {said:?}")));
+    let &[requests, seconds, client_cpu] = words.as_slice() else {
+        return Err(failure(format!("push printed {lines:?}")));
     };
-    let (seconds, own_cpu) = (seconds.parse()?, own_cpu.parse()?);
-    Ok(Pushed { requests: requests.parse()?, seconds, own_cpu })
+    let (seconds, client_cpu) = (seconds.parse()?, client_cpu.parse()?);
+    Ok(PushResult { requests: requests.parse()?, seconds, client_cpu })
 }
 
-fn counted(sink: Worker, deadline: Deadline) -> Outcome<u64> {
-    let said = sink.finish(deadline)?;
-    let line = said.iter().find_map(|line| line.strip_prefix("counted "));
+fn counted(sink: Worker, deadline: Deadline) -> Result<u64> {
+    let output = sink.finish(deadline)?;
+    let line = output.iter().find_map(|line| line.strip_prefix("counted "));
     let lines = line.and_then(|line| line.split(' ').next());
-    Ok(lines.ok_or_else(|| fault(format!("count: said {said:?}")))?.parse()?)
+    Ok(lines.ok_or_else(|| failure(format!("count printed {output:?}")))?.parse()?)
 }

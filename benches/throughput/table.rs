@@ -43,7 +43,7 @@ impl Report {
     }
 
     /// Records a failure, which makes the run fail.
-    pub(crate) fn failed(&mut self, what: &str, error: &crate::Fault) {
+    pub(crate) fn failed(&mut self, what: &str, error: &crate::BoxError) {
         println!("FAILED: {what}: {error}");
         self.failures.push(format!("{what}: {error}"));
     }

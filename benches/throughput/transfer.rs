@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use crate::children::Worker;
 use crate::measure::{Deadline, GIB};
-use crate::options::Taste;
+use crate::options::SinkMode;
 use crate::peers::{Bench, Relay, installed};
 use crate::table::note;
 use crate::wire::Framing;
-use crate::{Outcome, fault};
+use crate::{Result, failure};
 
 /// Timeout of a transfer; its processes are then killed.
-const PATIENCE: Duration = Duration::from_mins(3);
+const TIMEOUT: Duration = Duration::from_mins(3);
 /// The same in a smoke run.
-const SMOKE_PATIENCE: Duration = Duration::from_secs(20);
+const SMOKE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Payload of the short transfer traced with strace.
 const TRACED_BYTES: u64 = 512 << 20;
 
@@ -27,7 +27,7 @@ pub(crate) struct Load {
     /// Payload bytes per stream.
     pub(crate) length: u64,
     pub(crate) framing: Framing,
-    pub(crate) taste: Taste,
+    pub(crate) mode: SinkMode,
 }
 
 /// The result of a transfer.
@@ -59,14 +59,14 @@ impl Sample {
 
 impl Bench {
     /// Transfers `load` once through `relay`. A smoke run checks each byte.
-    pub(crate) fn transfer(&self, relay: &mut Relay, load: &Load) -> Outcome<Sample> {
+    pub(crate) fn transfer(&self, relay: &mut Relay, load: &Load) -> Result<Sample> {
         let sample = self.attempt(relay, load);
         relay.check_alive()?;
-        sample.map_err(|error| fault(format!("{}: {error}", relay.name)))
+        sample.map_err(|error| failure(format!("{}: {error}", relay.name)))
     }
 
-    fn attempt(&self, relay: &Relay, load: &Load) -> Outcome<Sample> {
-        let deadline = Deadline::after(self.size(PATIENCE, SMOKE_PATIENCE));
+    fn attempt(&self, relay: &Relay, load: &Load) -> Result<Sample> {
+        let deadline = Deadline::after(self.size(TIMEOUT, SMOKE_TIMEOUT));
         let ids = relay.streams(load.streams)?.join("\n");
         let before = relay.cpu()?;
         let sink = self.worker("sink", relay, load, &ids)?;
@@ -77,10 +77,10 @@ impl Bench {
         let ends = ends(&sink.finish(deadline)?)?;
         let cpu = relay.cpu()?.saturating_sub(before);
         let (Some(&first), Some(&last)) = (ends.first(), ends.last()) else {
-            return Err(fault("no stream ended"));
+            return Err(failure("no stream ended"));
         };
         if ends.len() != load.streams {
-            return Err(fault(format!("{} of {} streams ended", ends.len(), load.streams)));
+            return Err(failure(format!("{} of {} streams ended", ends.len(), load.streams)));
         }
         Ok(Sample {
             bytes: load.length * load.streams as u64,
@@ -91,12 +91,12 @@ impl Bench {
     }
 
     /// Starts this program as one side of the transfer.
-    fn worker(&self, role: &str, relay: &Relay, load: &Load, ids: &str) -> Outcome<Worker> {
-        let taste = if self.options.smoke { Taste::Verify } else { load.taste };
+    fn worker(&self, role: &str, relay: &Relay, load: &Load, ids: &str) -> Result<Worker> {
+        let mode = if self.options.smoke { SinkMode::Verify } else { load.mode };
         let mut command = Command::new(env::current_exe()?);
         command.args([role, "--relay", &relay.address.to_string()]);
         command.args(["--framing", &load.framing.to_string()]);
-        command.args(["--length", &load.length.to_string(), "--taste", taste.name()]);
+        command.args(["--length", &load.length.to_string(), "--mode", mode.name()]);
         if self.options.smoke {
             command.arg("--distinct");
         }
@@ -125,8 +125,8 @@ impl Bench {
         }
     }
 
-    fn traced_calls(&self, strace: &str, relay: &mut Relay, load: &Load) -> Outcome<f64> {
-        let deadline = Deadline::after(PATIENCE);
+    fn traced_calls(&self, strace: &str, relay: &mut Relay, load: &Load) -> Result<f64> {
+        let deadline = Deadline::after(TIMEOUT);
         let output = self.scratch("strace.txt");
         let script = format!("exec {strace} -c -f -p {} -o {} 2>&1", relay.pid, output.display());
         let tracer = Worker::start("strace", Command::new("sh").args(["-c", &script]), "")?;
@@ -139,7 +139,7 @@ impl Bench {
 }
 
 /// The times in `end <index> <time>` lines, sorted.
-fn ends(lines: &[String]) -> Outcome<Vec<u64>> {
+fn ends(lines: &[String]) -> Result<Vec<u64>> {
     let times = lines.iter().filter_map(|line| line.strip_prefix("end ")?.split(' ').nth(1));
     let mut ends = times.map(str::parse).collect::<Result<Vec<u64>, _>>()?;
     ends.sort_unstable();
@@ -148,8 +148,8 @@ fn ends(lines: &[String]) -> Outcome<Vec<u64>> {
 
 /// The number of calls in the last line of a `strace -c` summary: per cent, seconds, microseconds
 /// per call, calls, errors if any, `total`.
-fn total_calls(summary: &str) -> Outcome<f64> {
+fn total_calls(summary: &str) -> Result<f64> {
     let line = summary.lines().find(|line| line.trim_end().ends_with(" total"));
     let calls = line.and_then(|line| line.split_whitespace().nth(3));
-    Ok(calls.ok_or_else(|| fault("strace printed no total"))?.parse()?)
+    Ok(calls.ok_or_else(|| failure("strace printed no total"))?.parse()?)
 }

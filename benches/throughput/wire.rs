@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use crate::{Fault, Outcome, fault};
+use crate::{BoxError, Result, failure};
 
 /// Maximum bytes per write of a source.
 pub(crate) const WRITE_BYTES: usize = 256 << 10;
@@ -23,13 +23,13 @@ pub(crate) enum Framing {
 }
 
 impl FromStr for Framing {
-    type Err = Fault;
+    type Err = BoxError;
 
-    fn from_str(text: &str) -> Outcome<Self> {
+    fn from_str(text: &str) -> Result<Self> {
         match text.strip_prefix("chunks:") {
             Some(payload) => Ok(Self::Chunks(payload.parse()?)),
             None if text == "length" => Ok(Self::Length),
-            None => Err(fault(format!("no framing: {text}"))),
+            None => Err(failure(format!("no framing: {text}"))),
         }
     }
 }
@@ -155,13 +155,13 @@ impl Verifier {
     }
 
     /// Checks the next payload bytes.
-    pub(crate) fn take(&mut self, mut bytes: &[u8]) -> Outcome<()> {
+    pub(crate) fn take(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             let offset = usize::try_from(self.position % self.block.len() as u64)?;
             let count = bytes.len().min(self.block.len() - offset);
             let (now, later) = bytes.split_at(count);
             if now != &self.block[offset..offset + count] {
-                return Err(fault(format!("wrong bytes after offset {}", self.position)));
+                return Err(failure(format!("wrong bytes after offset {}", self.position)));
             }
             self.position += count as u64;
             bytes = later;
@@ -170,10 +170,10 @@ impl Verifier {
     }
 
     /// Checks that the payload is complete.
-    pub(crate) fn end(&self) -> Outcome<()> {
+    pub(crate) fn end(&self) -> Result<()> {
         if self.position == self.length {
             return Ok(());
         }
-        Err(fault(format!("{} payload bytes instead of {}", self.position, self.length)))
+        Err(failure(format!("{} payload bytes instead of {}", self.position, self.length)))
     }
 }

@@ -13,12 +13,12 @@ use super::started;
 use crate::children::{Worker, retry};
 use crate::client::Client;
 use crate::measure::{Deadline, GIB, median, now, peak_bytes, since};
-use crate::options::Taste;
+use crate::options::SinkMode;
 use crate::peers::{Bench, Build, Relay};
 use crate::table::{self, Report};
 use crate::transfer::Load;
 use crate::wire::{Body, Framing, Verifier, Wire};
-use crate::{Outcome, fault};
+use crate::{Result, failure};
 
 /// Maximum bytes that the client discards in the kernel at once.
 const DROP_BYTES: usize = 1 << 20;
@@ -30,14 +30,14 @@ const CALL_MAX: f64 = 1.2;
 const GROWTH_MAX_MIB: f64 = 4.0;
 
 /// One route to the API.
-struct Way {
+struct Route {
     name: &'static str,
     /// Spare connections of the agent.
     spares: &'static str,
 }
 
-const WAYS: [Way; 2] =
-    [Way { name: "call, tunnel", spares: "4" }, Way { name: "call, WebSocket", spares: "0" }];
+const ROUTES: [Route; 2] =
+    [Route { name: "call, tunnel", spares: "4" }, Route { name: "call, WebSocket", spares: "0" }];
 
 /// The relay's CPU and the rate of one transfer.
 #[derive(Clone, Copy)]
@@ -47,22 +47,22 @@ struct Figures {
 }
 
 /// Compares calls with streams.
-pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
+pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     for build in &bench.builds() {
         let Some(mut relay) = started(bench.rdv(build), report) else { continue };
         let body = Body { framing: Framing::Length, length: bench.size(4 << 30, 8 << 20), seed: 0 };
         let api = serve_api(body)?;
         let agents: Vec<Worker> =
-            WAYS.iter().map(|way| expose(build, &relay, api, way)).collect::<Outcome<_>>()?;
+            ROUTES.iter().map(|route| expose(build, &relay, api, route)).collect::<Result<_>>()?;
         measure(bench, report, &mut relay, body)?;
         drop(agents);
     }
     Ok(())
 }
 
-fn measure(bench: &Bench, report: &mut Report, relay: &mut Relay, body: Body) -> Outcome<()> {
+fn measure(bench: &Bench, report: &mut Report, relay: &mut Relay, body: Body) -> Result<()> {
     let load =
-        Load { streams: 1, length: body.length, framing: Framing::Length, taste: Taste::Discard };
+        Load { streams: 1, length: body.length, framing: Framing::Length, mode: SinkMode::Discard };
     let mut streams = Vec::new();
     let mut calls = [Vec::new(), Vec::new()];
     let mut growth_mib = 0.0;
@@ -70,9 +70,9 @@ fn measure(bench: &Bench, report: &mut Report, relay: &mut Relay, body: Body) ->
         let sample = bench.transfer(relay, &load)?;
         let (cpu_per_gib, gib_per_second) = (sample.cpu_per_gib(), sample.gib_per_second());
         streams.push(Figures { cpu_per_gib, gib_per_second });
-        for (way, figures) in WAYS.iter().zip(&mut calls) {
+        for (route, figures) in ROUTES.iter().zip(&mut calls) {
             let peak = peak_bytes(relay.pid)?;
-            figures.push(call(bench, relay, way, body)?);
+            figures.push(call(bench, relay, route, body)?);
             let grown = peak_bytes(relay.pid)?.saturating_sub(peak);
             growth_mib = f64::max(growth_mib, grown as f64 / f64::from(1 << 20));
         }
@@ -80,11 +80,11 @@ fn measure(bench: &Bench, report: &mut Report, relay: &mut Relay, body: Body) ->
     let name = &relay.name;
     let rows: Vec<Vec<String>> = [("stream", &streams)]
         .into_iter()
-        .chain(WAYS.iter().zip(&calls).map(|(way, figures)| (way.name, figures)))
+        .chain(ROUTES.iter().zip(&calls).map(|(route, figures)| (route.name, figures)))
         .map(|(what, figures)| row(&format!("{name}, {what}"), figures))
         .collect();
     let title = format!("calls, {} MiB, discarding client", body.length >> 20);
-    table::print(&title, &["way", "GiB/s", "CPU s/GiB"], &rows);
+    table::print(&title, &["route", "GiB/s", "CPU s/GiB"], &rows);
     let pairs = calls[0].iter().zip(&streams);
     let ratio = median(pairs.map(|(call, stream)| call.cpu_per_gib / stream.cpu_per_gib));
     report.at_most(&format!("calls: CPU, {name}, call / stream"), Some(ratio), CALL_MAX);
@@ -103,14 +103,14 @@ fn row(name: &str, figures: &[Figures]) -> Vec<String> {
 }
 
 /// One call of the API, measured by its client.
-fn call(bench: &Bench, relay: &Relay, way: &Way, body: Body) -> Outcome<Figures> {
+fn call(bench: &Bench, relay: &Relay, route: &Route, body: Body) -> Result<Figures> {
     let before = relay.cpu()?;
     let begin = now();
     let mut client = Client::connect(relay.address)?;
-    client.send(&format!("GET /api/spares-{}/", way.spares), "", b"")?;
+    client.send(&format!("GET /api/spares-{}/", route.spares), "", b"")?;
     let (status, length) = client.head()?;
     if (status, length.map(|bytes| bytes as u64)) != (200, Some(body.length)) {
-        return Err(fault(format!("a call was answered {status}, {length:?} bytes")));
+        return Err(failure(format!("a call returned {status}, {length:?} bytes")));
     }
     take(&mut client, body, bench.options.smoke)?;
     let time = since(begin);
@@ -120,7 +120,7 @@ fn call(bench: &Bench, relay: &Relay, way: &Way, body: Body) -> Outcome<Figures>
 }
 
 /// Reads a body and compares it, or discards it in the kernel.
-fn take(client: &mut Client, body: Body, verify: bool) -> Outcome<()> {
+fn take(client: &mut Client, body: Body, verify: bool) -> Result<()> {
     let mut verifier = Verifier::new(body);
     let rest = client.take_rest();
     let mut left = body.length - rest.len() as u64;
@@ -138,7 +138,7 @@ fn take(client: &mut Client, body: Body, verify: bool) -> Outcome<()> {
             recv(client.socket.as_raw_fd(), &mut buffer[..most], MsgFlags::MSG_TRUNC)?
         };
         if count == 0 {
-            return Err(fault(format!("a call's answer was cut off, {left} bytes early")));
+            return Err(failure(format!("a response ended {left} bytes early")));
         }
         left -= count as u64;
     }
@@ -146,17 +146,17 @@ fn take(client: &mut Client, body: Body, verify: bool) -> Outcome<()> {
 }
 
 /// Starts an agent, and waits until its API is reachable.
-fn expose(build: &Build, relay: &Relay, api: SocketAddr, way: &Way) -> Outcome<Worker> {
+fn expose(build: &Build, relay: &Relay, api: SocketAddr, route: &Route) -> Result<Worker> {
     let mut command = build.command();
-    command.args(["expose", &format!("spares-{}", way.spares), &format!("http://{api}")]);
-    command.args(["--relay", &format!("ws://{}", relay.address), "--tunnels", way.spares]);
+    command.args(["expose", &format!("spares-{}", route.spares), &format!("http://{api}")]);
+    command.args(["--relay", &format!("ws://{}", relay.address), "--tunnels", route.spares]);
     command.arg("--quiet");
     let deadline = Deadline::after(Duration::from_secs(10));
     let mut agent = Worker::start("rdv expose", &mut command, "")?;
     agent.expect("/api/", deadline)?;
     agent.ignore_output();
-    let wanted = format!("\"spares\":{}", way.spares);
-    let name = format!("\"name\":\"spares-{}\"", way.spares);
+    let wanted = format!("\"spares\":{}", route.spares);
+    let name = format!("\"name\":\"spares-{}\"", route.spares);
     retry(deadline, || {
         // The list is streamed: with HTTP/1.0, until the connection closes.
         let mut list = TcpStream::connect(relay.address)?;
@@ -164,26 +164,30 @@ fn expose(build: &Build, relay: &Relay, api: SocketAddr, way: &Way) -> Outcome<W
         let mut body = String::new();
         list.read_to_string(&mut body)?;
         let mut agents = body.split("{\"id\"");
-        let here = agents.any(|agent| agent.contains(&name) && agent.contains(&wanted));
-        if here { Ok(()) } else { Err(fault("the agent is not there with its spares")) }
+        let connected = agents.any(|agent| agent.contains(&name) && agent.contains(&wanted));
+        if connected {
+            Ok(())
+        } else {
+            Err(failure("the agent or its spare connections are not connected"))
+        }
     })?;
     Ok(agent)
 }
 
 /// Responds to every request at a new port with `body`, until this program exits.
-fn serve_api(body: Body) -> Outcome<SocketAddr> {
+fn serve_api(body: Body) -> Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     thread::spawn(move || {
         for socket in listener.incoming().flatten() {
             // A client that disconnects is not an error of the API.
-            thread::spawn(move || drop(answer(socket, body)));
+            thread::spawn(move || drop(respond(socket, body)));
         }
     });
     Ok(address)
 }
 
-fn answer(mut socket: TcpStream, body: Body) -> Outcome<()> {
+fn respond(mut socket: TcpStream, body: Body) -> Result<()> {
     let wire = Wire::new(body);
     let mut request = Vec::new();
     loop {

@@ -15,7 +15,7 @@ use super::{missing, started};
 use crate::measure::{GIB, cpu, median, now, since};
 use crate::peers::{Bench, Relay, installed};
 use crate::table::{self, Report};
-use crate::{Outcome, fault};
+use crate::{Result, failure};
 
 /// A sender and a receiver.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ struct Sample {
 }
 
 /// How 4 GiB are divided into files.
-struct Cut {
+struct Layout {
     name: &'static str,
     files: u64,
     bytes: u64,
@@ -45,7 +45,7 @@ struct Cut {
 /// memory that was free for a second, and a page that the host has to map again costs more than all
 /// the work of a client. Files of 1 GiB go into recently used memory; one of 4 GiB goes into memory
 /// that was unused for longer. The last row shows this cost by itself.
-pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
+pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     let mut pairs = vec![Pair::Rdv];
     match installed("curl") {
         Some(_) => pairs.push(Pair::Curl),
@@ -56,45 +56,52 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
     else {
         return Ok(());
     };
-    let cuts = [
-        Cut { name: "files of 1 GiB", files: 4, bytes: bench.size(1024, 2) * MIB },
-        Cut { name: "one file", files: 1, bytes: bench.size(4096, 8) * MIB },
+    let layouts = [
+        Layout { name: "files of 1 GiB", files: 4, bytes: bench.size(1024, 2) * MIB },
+        Layout { name: "one file", files: 1, bytes: bench.size(4096, 8) * MIB },
     ];
-    cuts.iter().try_for_each(|cut| contest(bench, report, &mut relay, (&pairs, cut)))
+    layouts.iter().try_for_each(|layout| compare(bench, report, &mut relay, (&pairs, layout)))
 }
 
-fn contest(
+fn compare(
     bench: &Bench,
     report: &mut Report,
     relay: &mut Relay,
-    (pairs, cut): (&[Pair], &Cut),
-) -> Outcome<()> {
-    let place = in_memory(cut.bytes)?;
-    let (source, copy) = (place.path().join("source"), place.path().join("copy"));
-    write_source(&source, cut.bytes)?;
+    (pairs, layout): (&[Pair], &Layout),
+) -> Result<()> {
+    let directory = in_memory(layout.bytes)?;
+    let (source, copy) = (directory.path().join("source"), directory.path().join("copy"));
+    write_source(&source, layout.bytes)?;
     let mut samples: Vec<Vec<Sample>> = pairs.iter().map(|_| Vec::new()).collect();
-    let mut floor = Vec::new();
+    let mut baseline = Vec::new();
     // Each is first, between and last equally often.
     let turns = pairs.len() + 1;
     for run in 0..bench.runs() {
         for turn in (0..turns).map(|turn| (turn + run) % turns) {
             let Some(pair) = pairs.get(turn) else {
-                floor.push((0..cut.files).map(|_| filled(&copy, cut.bytes)).sum::<Outcome<f64>>()?);
+                baseline.push(
+                    (0..layout.files)
+                        .map(|_| fill_cpu(&copy, layout.bytes))
+                        .sum::<Result<f64>>()?,
+                );
                 continue;
             };
             let mut sum = Sample::default();
-            for _ in 0..cut.files {
+            for _ in 0..layout.files {
                 sum.add(&pair.transfer(relay, &source, &copy)?);
                 relay.check_alive()?;
                 if bench.options.smoke && fs::read(&source)? != fs::read(&copy)? {
-                    return Err(fault(format!("{}: what came is not what was sent", pair.name())));
+                    return Err(failure(format!(
+                        "{}: the received file differs from the sent one",
+                        pair.name()
+                    )));
                 }
                 fs::remove_file(&copy)?;
             }
             samples[turn].push(sum);
         }
     }
-    let gib = (cut.files * cut.bytes) as f64 / GIB;
+    let gib = (layout.files * layout.bytes) as f64 / GIB;
     let figures = |samples: &[Sample]| {
         let middle = |figure: fn(&Sample) -> f64| median(samples.iter().map(figure));
         [gib / middle(|s| s.seconds), middle(|s| s.send_cpu) / gib, middle(|s| s.receive_cpu) / gib]
@@ -105,19 +112,19 @@ fn contest(
         std::iter::once(pair.name().to_owned()).chain(cells).collect()
     };
     let mut rows: Vec<Vec<String>> = pairs.iter().zip(&figures).map(row).collect();
-    let floor = median(floor) / gib;
-    let nothing = || "-".to_owned();
-    rows.push(vec!["a file made and filled".into(), nothing(), nothing(), format!("{floor:.4}")]);
-    let title = format!("clients, {:.0} MiB in {}, tmpfs to tmpfs", gib * 1024.0, cut.name);
+    let baseline = median(baseline) / gib;
+    let none = || "-".to_owned();
+    rows.push(vec!["create and fill a file".into(), none(), none(), format!("{baseline:.4}")]);
+    let title = format!("clients, {:.0} MiB in {}, tmpfs to tmpfs", gib * 1024.0, layout.name);
     table::print(&title, &["clients", "GiB/s", "sender CPU s/GiB", "receiver CPU s/GiB"], &rows);
     if let [rdv, curl] = figures.as_slice() {
-        let what = |figure: &str| format!("clients, {}: {figure}, rdv / curl", cut.name);
+        let what = |figure: &str| format!("clients, {}: {figure}, rdv / curl", layout.name);
         report.at_least(&what("throughput"), Some(rdv[0] / curl[0]), 1.0);
         report.at_most(&what("CPU of the sender"), Some(rdv[1] / curl[1]), 0.6);
         report.at_most(&what("CPU of the receiver"), Some(rdv[2] / curl[2]), 0.6);
-        let beyond = (rdv[2] - floor) / (curl[2] - floor);
+        let beyond = (rdv[2] - baseline) / (curl[2] - baseline);
         table::note(&format!(
-            "{}: {beyond:.3} (of the rest, beside making and filling the file)",
+            "{}: {beyond:.3} (without the cost of creating and filling the file)",
             what("CPU of the receiver")
         ));
     }
@@ -140,9 +147,9 @@ impl Pair {
         }
     }
 
-    fn transfer(self, relay: &Relay, source: &Path, copy: &Path) -> Outcome<Sample> {
+    fn transfer(self, relay: &Relay, source: &Path, copy: &Path) -> Result<Sample> {
         let ids = relay.streams(1)?;
-        let id = ids.first().ok_or_else(|| fault("no stream"))?;
+        let id = ids.first().ok_or_else(|| failure("no stream"))?;
         let url = format!("http://{}/stream/{id}", relay.address);
         let program = env!("CARGO_BIN_EXE_rdv");
         let (mut send, mut receive) = match self {
@@ -171,7 +178,7 @@ impl Pair {
 }
 
 /// CPU seconds of a process that only creates a file of this size and fills it once.
-fn filled(path: &Path, bytes: u64) -> Outcome<f64> {
+fn fill_cpu(path: &Path, bytes: u64) -> Result<f64> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["fill", "--length", &bytes.to_string(), "--path"]).arg(path);
     let time = finished(start(&mut command)?)?;
@@ -180,22 +187,24 @@ fn filled(path: &Path, bytes: u64) -> Outcome<f64> {
 }
 
 /// A directory in memory with space for two copies of the file, if available; else any.
-pub(super) fn in_memory(bytes: u64) -> Outcome<tempfile::TempDir> {
+pub(super) fn in_memory(bytes: u64) -> Result<tempfile::TempDir> {
     let shared = Path::new("/dev/shm");
     let free = statvfs(shared).map_or(0, |file_system| {
         file_system.blocks_available().saturating_mul(file_system.fragment_size())
     });
-    let place = if free > 2 * bytes + 1024 * MIB {
+    let parent = if free > 2 * bytes + 1024 * MIB {
         shared.to_owned()
     } else {
-        table::note("/dev/shm has no room; the files are elsewhere, and the disk is measured too");
+        table::note(
+            "/dev/shm has too little space: the files are in the temporary directory, and the disk is measured too",
+        );
         std::env::temp_dir()
     };
-    Ok(tempfile::Builder::new().prefix("rdv-bench-").tempdir_in::<PathBuf>(place)?)
+    Ok(tempfile::Builder::new().prefix("rdv-bench-").tempdir_in::<PathBuf>(parent)?)
 }
 
 /// The blocks differ, so that lost or duplicated ones are detected.
-fn write_source(path: &Path, bytes: u64) -> Outcome<()> {
+fn write_source(path: &Path, bytes: u64) -> Result<()> {
     let mut file = File::create(path)?;
     let mut block: Vec<u8> =
         (0..MIB).map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect();
@@ -206,7 +215,7 @@ fn write_source(path: &Path, bytes: u64) -> Outcome<()> {
     Ok(())
 }
 
-fn start(command: &mut Command) -> Outcome<Running> {
+fn start(command: &mut Command) -> Result<Running> {
     Ok(Running(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?))
 }
 
@@ -222,10 +231,10 @@ impl Drop for Running {
 }
 
 /// Waits for a successful exit; returns the CPU time, read before the process is reaped.
-fn finished(mut running: Running) -> Outcome<Duration> {
+fn finished(mut running: Running) -> Result<Duration> {
     let pid = Pid::from_raw(i32::try_from(running.0.id())?);
     waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)?;
     let time = cpu(pid)?;
     let status = running.0.wait()?;
-    if status.success() { Ok(time) } else { Err(fault(format!("a client ended: {status}"))) }
+    if status.success() { Ok(time) } else { Err(failure(format!("a client exited: {status}"))) }
 }

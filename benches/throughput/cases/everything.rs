@@ -3,10 +3,10 @@
 
 use super::small::{self, VARIANTS};
 use super::started;
-use super::transfers::{Contest, MIB};
-use crate::Outcome;
+use super::transfers::{Comparison, MIB};
+use crate::Result;
 use crate::measure::median;
-use crate::options::Taste;
+use crate::options::SinkMode;
 use crate::peers::{Bench, Relay};
 use crate::table::{self, Report};
 use crate::transfer::{Load, Sample};
@@ -36,22 +36,22 @@ const FLAGS: [&str; 9] = [
 const TURNS: usize = 12;
 
 /// CPU per GiB of one stream, and small exchanges per second.
-pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
+pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     let Some(mut all) = relays(bench, report) else { return Ok(()) };
     // The difference of two equal relays shows the noise.
     all.extend(started(bench.rdv_with(AGAIN, &[]), report));
-    let mut contest = Contest::from(all).with_turns(bench.size(TURNS, 1));
+    let mut comparison = Comparison::from(all).with_turns(bench.size(TURNS, 1));
     let length = bench.size(1024, 8) * MIB;
-    let load = Load { streams: 1, length, framing: Framing::Length, taste: Taste::Read };
-    contest.run(
+    let load = Load { streams: 1, length, framing: Framing::Length, mode: SinkMode::Read };
+    comparison.run(
         bench,
         report,
         &format!("everything-on, {} MiB, reading sink", length / MIB),
         &load,
     );
-    let cpu = contest.ratio(ON, OFF, Sample::cpu_per_gib);
+    let cpu = comparison.ratio(ON, OFF, Sample::cpu_per_gib);
     report.at_most("everything on / off: CPU for each GiB", cpu, 1.0 + MARGIN);
-    if let Some(noise) = contest.ratio(AGAIN, OFF, Sample::cpu_per_gib) {
+    if let Some(noise) = comparison.ratio(AGAIN, OFF, Sample::cpu_per_gib) {
         table::note(&format!("CPU, off once more / off: {noise:.3}"));
     }
 

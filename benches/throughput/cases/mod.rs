@@ -12,7 +12,7 @@ mod transfers;
 mod trickle;
 mod upload_memory;
 
-use crate::Outcome;
+use crate::Result;
 use crate::options::Case;
 use crate::peers::{Bench, Relay};
 use crate::table::{self, Report};
@@ -36,7 +36,7 @@ pub(crate) const ALL: [Case; 14] = [
 ];
 
 /// Runs one case; an error aborts it.
-pub(crate) fn run(case: Case, bench: &Bench, report: &mut Report) -> Outcome<()> {
+pub(crate) fn run(case: Case, bench: &Bench, report: &mut Report) -> Result<()> {
     match case {
         Case::OneStream => transfers::one_stream(bench, report),
         Case::HundredStreams => transfers::hundred_streams(bench, report),
@@ -57,7 +57,7 @@ pub(crate) fn run(case: Case, bench: &Bench, report: &mut Report) -> Outcome<()>
 }
 
 /// Returns a relay that started, and reports one that failed to.
-fn started(relay: Outcome<Relay>, report: &mut Report) -> Option<Relay> {
+fn started(relay: Result<Relay>, report: &mut Report) -> Option<Relay> {
     relay.map_err(|error| report.failed("start", &error)).ok()
 }
 

@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::measure::{Deadline, resident_bytes};
 use crate::peers::{Bench, Relay};
 use crate::table::{self, Report};
-use crate::{Outcome, fault};
+use crate::{Result, failure};
 
 /// Waiting streams, each with one connection.
 const STREAMS: u64 = 10_000;
@@ -29,7 +29,7 @@ struct Growth {
 }
 
 /// Growth of the resident set per connection.
-pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
+pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     let wanted = bench.size(STREAMS, 200);
     let allowed = bench.descriptors.saturating_sub(SPARE_DESCRIPTORS);
     let memory = available_bytes().map_or(wanted, |bytes| bytes / 4 / KERNEL_BYTES);
@@ -49,7 +49,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
             let Some(mut relay) = started(relay, report) else { continue };
             let growth = park(&relay, count, bodies);
             relay.check_alive()?;
-            let growth = growth.map_err(|error| fault(format!("parked, {name}: {error}")))?;
+            let growth = growth.map_err(|error| failure(format!("parked, {name}: {error}")))?;
             let each = |bytes: u64| bytes.saturating_sub(growth.before) as f64 / count as f64;
             rows.push(vec![
                 format!("{}, {count} {name}", relay.name),
@@ -61,7 +61,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
             }
         }
     }
-    let columns = ["waiting", "bytes a stream, created", "bytes a stream, waiting"];
+    let columns = ["waiting", "bytes per stream, created", "bytes per stream, waiting"];
     table::print("parked, growth of the resident set", &columns, &rows);
     for (name, bytes) in figures {
         report.at_most(&format!("parked, {name}: bytes each"), Some(bytes), 1024.0);
@@ -70,11 +70,11 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
 }
 
 /// Opens `count` waiting connections, checks that each waits, and reads the memory in use.
-fn park(relay: &Relay, count: u64, bodies: bool) -> Outcome<Growth> {
+fn park(relay: &Relay, count: u64, bodies: bool) -> Result<Growth> {
     let mut observer = Client::connect(relay.address)?;
     observer.create_stream()?;
     let before = resident_bytes(relay.pid)?;
-    let ids: Outcome<Vec<_>> = (0..count).map(|_| observer.create_stream()).collect();
+    let ids: Result<Vec<_>> = (0..count).map(|_| observer.create_stream()).collect();
     let ids = ids?;
     let created = resident_bytes(relay.pid)?;
     let body = vec![b'x'; BODY_BYTES];
@@ -106,7 +106,7 @@ fn park(relay: &Relay, count: u64, bodies: bool) -> Outcome<Growth> {
 }
 
 /// Sends as much of a body as the sockets take.
-fn push(client: &mut Client, mut body: &[u8]) -> Outcome<()> {
+fn push(client: &mut Client, mut body: &[u8]) -> Result<()> {
     while !body.is_empty() {
         match client.socket.write(body) {
             Ok(count) => body = &body[count..],
@@ -118,23 +118,23 @@ fn push(client: &mut Client, mut body: &[u8]) -> Outcome<()> {
 }
 
 /// Returns an error unless one side of the stream is connected.
-fn waits(observer: &mut Client, id: &str) -> Outcome<()> {
+fn waits(observer: &mut Client, id: &str) -> Result<()> {
     observer.send(&format!("GET /stream/{id}/status"), "", b"")?;
-    let answer = observer.answer()?;
-    let status = String::from_utf8_lossy(&answer.body).into_owned();
+    let response = observer.read_response()?;
+    let status = String::from_utf8_lossy(&response.body).into_owned();
     if status.contains("SRC_CONNECTED") || status.contains("DST_CONNECTED") {
         return Ok(());
     }
-    Err(fault(format!("a stream does not wait: {status}")))
+    Err(failure(format!("a stream is not waiting: {status}")))
 }
 
 /// Returns an error if the relay responded or closed the connection.
-fn silent(client: &mut Client) -> Outcome<()> {
+fn silent(client: &mut Client) -> Result<()> {
     match client.socket.read(&mut [0; 256]) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
         Err(error) => Err(error.into()),
-        Ok(0) => Err(fault("a waiting connection was closed")),
-        Ok(_) => Err(fault("a waiting connection was answered")),
+        Ok(0) => Err(failure("a waiting connection was closed")),
+        Ok(_) => Err(failure("a response was sent to a waiting connection")),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::measure::{Deadline, median, now, since};
 use crate::peers::{Bench, Relay, installed};
 use crate::table::{self, Report};
-use crate::{Outcome, fault};
+use crate::{Result, failure};
 
 /// Concurrent connections.
 const CONNECTIONS: usize = 32;
@@ -23,7 +23,7 @@ struct Entry {
 }
 
 /// Requests per second of the relay, compared with nginx.
-pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
+pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     let mut relays = Vec::new();
     for build in &bench.builds() {
         relays.extend(started(bench.rdv(build), report));
@@ -61,7 +61,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
 }
 
 impl Entry {
-    fn measure(&mut self, time: Duration) -> Outcome<()> {
+    fn measure(&mut self, time: Duration) -> Result<()> {
         let (cpu, begin) = (self.relay.cpu()?, now());
         let rate = match installed("wrk") {
             Some(_) => with_wrk(&self.relay, time),
@@ -70,7 +70,7 @@ impl Entry {
         let seconds = since(begin).as_secs_f64();
         let cpu = self.relay.cpu()?.saturating_sub(cpu).as_secs_f64();
         self.relay.check_alive()?;
-        let rate = rate.map_err(|error| fault(format!("{}: {error}", self.relay.name)))?;
+        let rate = rate.map_err(|error| failure(format!("{}: {error}", self.relay.name)))?;
         self.rates.push(rate);
         self.costs.push(cpu * 1e6 / (rate * seconds));
         Ok(())
@@ -83,23 +83,24 @@ impl Entry {
     }
 }
 
-fn with_wrk(relay: &Relay, time: Duration) -> Outcome<f64> {
+fn with_wrk(relay: &Relay, time: Duration) -> Result<f64> {
     let url = format!("http://{}/ping", relay.address);
     let mut command = Command::new("wrk");
     command.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{}s", time.as_secs()), &url]);
     let wrk = Worker::start("wrk", &mut command, "")?;
-    let said = wrk.finish(Deadline::after(time + Duration::from_secs(20)))?;
-    if let Some(bad) = said.iter().find(|line| line.contains("Non-2xx") || line.contains("errors"))
+    let lines = wrk.finish(Deadline::after(time + Duration::from_secs(20)))?;
+    if let Some(errors) =
+        lines.iter().find(|line| line.contains("Non-2xx") || line.contains("errors"))
     {
-        return Err(fault(bad.trim()));
+        return Err(failure(errors.trim()));
     }
-    let rate = said.iter().find_map(|line| line.strip_prefix("Requests/sec:"));
-    Ok(rate.ok_or_else(|| fault("wrk printed no rate"))?.trim().parse()?)
+    let rate = lines.iter().find_map(|line| line.strip_prefix("Requests/sec:"));
+    Ok(rate.ok_or_else(|| failure("wrk printed no rate"))?.trim().parse()?)
 }
 
 /// One thread that sends a request over each connection, then reads all responses.
-fn with_own_client(relay: &Relay, time: Duration) -> Outcome<f64> {
-    let clients: Outcome<Vec<_>> =
+fn with_own_client(relay: &Relay, time: Duration) -> Result<f64> {
+    let clients: Result<Vec<_>> =
         (0..CONNECTIONS).map(|_| Client::connect(relay.address)).collect();
     let mut clients = clients?;
     let begin = now();
@@ -109,9 +110,9 @@ fn with_own_client(relay: &Relay, time: Duration) -> Outcome<f64> {
             client.send("GET /ping", "", b"")?;
         }
         for client in &mut clients {
-            let answer = client.answer()?;
-            if answer.status != 200 {
-                return Err(fault(format!("GET /ping was answered {}", answer.status)));
+            let response = client.read_response()?;
+            if response.status != 200 {
+                return Err(failure(format!("GET /ping returned {}", response.status)));
             }
             count += 1.0;
         }

@@ -9,18 +9,20 @@ use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use tempfile::TempDir;
 
 use super::clients::in_memory;
-use crate::Outcome;
+use crate::Result;
 use crate::measure::median;
 use crate::peers::{Bench, Build};
-use crate::records::{BODY_BYTES, CONNECTIONS, Output, Pushed, Server, Sink, Until, check_lines};
+use crate::records::{
+    BODY_BYTES, CONNECTIONS, Output, PushResult, Server, Sink, Until, check_lines,
+};
 use crate::table::{self, Report};
 
 /// Maximum bytes of tmpfs for the records of one measurement.
-const PLACE_BYTES: u64 = 2 << 30;
+const DIRECTORY_BYTES: u64 = 2 << 30;
 
 /// Kind of request, and output of the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Setup {
     Ping,
     Pipe,
     Null,
@@ -41,43 +43,43 @@ struct Sample {
 /// A build in one setup, and its samples, one per run.
 struct Entry {
     build: Build,
-    way: Way,
+    setup: Setup,
     samples: Vec<Sample>,
 }
 
 /// Directories for files of records and for spools.
-struct Places {
+struct Directories {
     memory: TempDir,
     /// None if temporary files are in memory too.
     disk: Option<TempDir>,
 }
 
 /// Requests per second of the source, compared with those of a ping.
-pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
-    let places = Places::find(bench)?;
-    let ways = Way::ALL.into_iter().filter(|way| places.has(*way));
-    let ways: Vec<Way> = ways.collect();
+pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
+    let directories = Directories::find(bench)?;
+    let setups = Setup::ALL.into_iter().filter(|setup| directories.has(*setup));
+    let setups: Vec<Setup> = setups.collect();
     let builds = bench.builds();
-    let entries = builds.iter().flat_map(|build| ways.iter().map(move |&way| (build, way)));
+    let entries = builds.iter().flat_map(|build| setups.iter().map(move |&setup| (build, setup)));
     let mut entries: Vec<Entry> = entries
-        .map(|(build, way)| Entry { build: build.clone(), way, samples: Vec::new() })
+        .map(|(build, setup)| Entry { build: build.clone(), setup, samples: Vec::new() })
         .collect();
     let count = entries.len();
     for run in 0..bench.runs() {
         // Each is first, between and last equally often.
         for turn in 0..count {
             let entry = &mut entries[(turn + run) % count];
-            entry.samples.push(entry.measure(bench, &places)?);
+            entry.samples.push(entry.measure(bench, &directories)?);
         }
     }
     let rows: Vec<_> = entries.iter().map(|entry| row(entry, &entries)).collect();
     let title = format!("records, {BODY_BYTES} bytes each, {CONNECTIONS} connections");
     let columns =
-        ["server", "requests/s", "of ping", "CPU µs each", "of ping", "client's CPU µs each"];
+        ["server", "requests/s", "of ping", "CPU µs each", "of ping", "client CPU µs each"];
     table::print(&title, &columns, &rows);
-    for (way, what) in [(Way::Null, "alone"), (Way::Pipe, "into a pipe")] {
-        let source = entries.iter().find(|entry| entry.way == way);
-        let ratio = source.map(|source| source.beside_ping(&entries, |sample| sample.rate));
+    for (setup, what) in [(Setup::Null, "alone"), (Setup::Pipe, "into a pipe")] {
+        let source = entries.iter().find(|entry| entry.setup == setup);
+        let ratio = source.map(|source| source.ratio_to_ping(&entries, |sample| sample.rate));
         report.at_least(&format!("records: requests/s, rdv source {what} / ping"), ratio, 0.8);
     }
     Ok(())
@@ -85,9 +87,9 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
 
 fn row(entry: &Entry, entries: &[Entry]) -> Vec<String> {
     let middle = |figure: fn(&Sample) -> f64| median(entry.samples.iter().map(figure));
-    let ratio = |figure: fn(&Sample) -> f64| format!("{:.3}", entry.beside_ping(entries, figure));
+    let ratio = |figure: fn(&Sample) -> f64| format!("{:.3}", entry.ratio_to_ping(entries, figure));
     vec![
-        format!("{} {}", entry.build.name, entry.way.name()),
+        format!("{} {}", entry.build.name, entry.setup.name()),
         format!("{:.0}", middle(|sample| sample.rate)),
         ratio(|sample| sample.rate),
         format!("{:.2}", middle(|sample| sample.cost)),
@@ -98,20 +100,20 @@ fn row(entry: &Entry, entries: &[Entry]) -> Vec<String> {
 
 impl Entry {
     /// The median of the ratios to the ping of the same build in the same run.
-    fn beside_ping(&self, entries: &[Self], figure: fn(&Sample) -> f64) -> f64 {
+    fn ratio_to_ping(&self, entries: &[Self], figure: fn(&Sample) -> f64) -> f64 {
         let is_its_ping =
-            |other: &&Self| other.way == Way::Ping && other.build.name == self.build.name;
+            |other: &&Self| other.setup == Setup::Ping && other.build.name == self.build.name;
         let ping = entries.iter().find(is_its_ping).map_or(&[][..], |ping| &ping.samples);
         median(self.samples.iter().zip(ping).map(|(own, ping)| figure(own) / figure(ping)))
     }
 
-    fn measure(&self, bench: &Bench, places: &Places) -> Outcome<Sample> {
+    fn measure(&self, bench: &Bench, directories: &Directories) -> Result<Sample> {
         let sink = bench.size(Sink::Counts, Sink::Verifies);
         let time = Duration::from_millis(bench.size(4000, 200));
-        let folder = places.folder(self.way)?;
+        let folder = directories.folder(self.setup)?;
         let file = folder.path().join("records");
-        let flags = self.way.flags(folder.path());
-        let (mut server, body) = match self.way.output() {
+        let flags = self.setup.flags(folder.path());
+        let (mut server, body) = match self.setup.output() {
             None => (Server::relay(&self.build, &bench.options.with)?, None),
             Some(output) => {
                 (Server::source(&self.build, &flags, (output, sink))?, Some(BODY_BYTES))
@@ -119,11 +121,14 @@ impl Entry {
         };
         let pushed = server.push(body, Until::Time(time))?;
         let ended = server.end()?;
-        let lines = match self.way {
-            Way::File => Some(sink.count_file(&file)?),
-            Way::Ping | Way::Pipe | Way::Null | Way::WithoutIds | Way::Spool | Way::SpoolOnDisk => {
-                ended.lines
-            }
+        let lines = match self.setup {
+            Setup::File => Some(sink.count_file(&file)?),
+            Setup::Ping
+            | Setup::Pipe
+            | Setup::Null
+            | Setup::WithoutIds
+            | Setup::Spool
+            | Setup::SpoolOnDisk => ended.lines,
         };
         lines.map_or(Ok(()), |lines| check_lines(pushed.requests, lines))?;
         Ok(Sample::of(&pushed, ended.cpu))
@@ -131,17 +136,17 @@ impl Entry {
 }
 
 impl Sample {
-    fn of(pushed: &Pushed, cpu_seconds: f64) -> Self {
+    fn of(pushed: &PushResult, cpu_seconds: f64) -> Self {
         let requests = pushed.requests as f64;
         Self {
             rate: requests / pushed.seconds,
             cost: cpu_seconds * 1e6 / requests,
-            client_cost: pushed.own_cpu * 1e6 / requests,
+            client_cost: pushed.client_cpu * 1e6 / requests,
         }
     }
 }
 
-impl Way {
+impl Setup {
     const ALL: [Self; 7] = [
         Self::Ping,
         Self::Pipe,
@@ -184,9 +189,9 @@ impl Way {
     }
 }
 
-impl Places {
-    fn find(bench: &Bench) -> Outcome<Self> {
-        let memory = in_memory(PLACE_BYTES)?;
+impl Directories {
+    fn find(bench: &Bench) -> Result<Self> {
+        let memory = in_memory(DIRECTORY_BYTES)?;
         let folder = bench.scratch("records");
         fs::create_dir_all(&folder)?;
         let on_disk = statfs(&folder)?.filesystem_type() != TMPFS_MAGIC;
@@ -197,14 +202,14 @@ impl Places {
         Ok(Self { memory, disk })
     }
 
-    fn has(&self, way: Way) -> bool {
-        way != Way::SpoolOnDisk || self.disk.is_some()
+    fn has(&self, setup: Setup) -> bool {
+        setup != Setup::SpoolOnDisk || self.disk.is_some()
     }
 
     /// A new directory, removed with its contents after the measurement.
-    fn folder(&self, way: Way) -> Outcome<TempDir> {
-        let place = match (&self.disk, way) {
-            (Some(disk), Way::SpoolOnDisk) => disk,
+    fn folder(&self, setup: Setup) -> Result<TempDir> {
+        let place = match (&self.disk, setup) {
+            (Some(disk), Setup::SpoolOnDisk) => disk,
             (Some(_) | None, _) => &self.memory,
         };
         Ok(tempfile::tempdir_in(place.path())?)

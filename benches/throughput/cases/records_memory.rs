@@ -5,7 +5,7 @@ use std::path::Path;
 use nix::unistd::Pid;
 
 use super::clients::in_memory;
-use crate::Outcome;
+use crate::Result;
 use crate::measure::{peak_bytes, resident_bytes};
 use crate::peers::{Bench, Build};
 use crate::records::{BODY_BYTES, Output, Server, Sink, Until, check_lines};
@@ -25,7 +25,7 @@ struct Subject {
 
 /// Its memory at one time, in bytes.
 #[derive(Clone, Copy)]
-struct Look {
+struct Reading {
     resident: u64,
     peak: u64,
 }
@@ -38,19 +38,19 @@ struct Counts {
 }
 
 /// Growth of the resident set with the number of records.
-pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
+pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     let counts = Counts { some: bench.size(100_000, 500), many: bench.size(1_000_000, 5_000) };
-    let place = in_memory(SPOOL_BYTES)?;
+    let directory = in_memory(SPOOL_BYTES)?;
     let mut rows = Vec::new();
     for build in &bench.builds() {
-        for subject in subjects(&place.path().join(build.name)) {
-            let [first, second] = looks(bench, build, &subject, counts)?;
+        for subject in subjects(&directory.path().join(build.name)) {
+            let [first, second] = readings(bench, build, &subject, counts)?;
             let name = format!("{} {}", build.name, subject.name);
             rows.push(row(name, [first, second], report));
         }
         let name = format!("{} destination", build.name);
-        let looks = looks_at_destination(build, counts)?;
-        rows.push(row(name, looks, report));
+        let readings = destination_readings(build, counts)?;
+        rows.push(row(name, readings, report));
     }
     print(counts, &rows);
     Ok(())
@@ -66,27 +66,32 @@ fn subjects(spool: &Path) -> [Subject; 2] {
 }
 
 /// Memory of a source after some and after many records.
-fn looks(bench: &Bench, build: &Build, subject: &Subject, counts: Counts) -> Outcome<[Look; 2]> {
+fn readings(
+    bench: &Bench,
+    build: &Build,
+    subject: &Subject,
+    counts: Counts,
+) -> Result<[Reading; 2]> {
     let sink = bench.size(Sink::Counts, Sink::Verifies);
     let mut server = Server::source(build, &subject.flags, (Output::Pipe, sink))?;
     let before = server.push(Some(BODY_BYTES), Until::Requests(counts.some))?;
-    let first = Look::at(server.pid())?;
+    let first = Reading::at(server.pid())?;
     let rest = Until::Requests(counts.many - counts.some);
     let after = server.push(Some(BODY_BYTES), rest)?;
-    let second = Look::at(server.pid())?;
+    let second = Reading::at(server.pid())?;
     let lines = server.end()?.lines.unwrap_or_default();
     check_lines(before.requests + after.requests, lines)?;
     Ok([first, second])
 }
 
 /// Memory of a destination that sends the records of a source to another source.
-fn looks_at_destination(build: &Build, counts: Counts) -> Outcome<[Look; 2]> {
+fn destination_readings(build: &Build, counts: Counts) -> Result<[Reading; 2]> {
     let far = Server::source(build, &[], (Output::Null, Sink::Counts))?;
     let (mut near, destination) = Server::chain(build, &far)?;
     let before = near.push(Some(BODY_BYTES), Until::Requests(counts.some))?;
-    let first = Look::at(destination.pid())?;
+    let first = Reading::at(destination.pid())?;
     let after = near.push(Some(BODY_BYTES), Until::Requests(counts.many - counts.some))?;
-    let second = Look::at(destination.pid())?;
+    let second = Reading::at(destination.pid())?;
     near.end()?;
     check_lines(before.requests + after.requests, destination.end()?)?;
     far.end()?;
@@ -94,7 +99,7 @@ fn looks_at_destination(build: &Build, counts: Counts) -> Outcome<[Look; 2]> {
 }
 
 /// A row of the table; checks the target.
-fn row(name: String, [first, second]: [Look; 2], report: &mut Report) -> Vec<String> {
+fn row(name: String, [first, second]: [Reading; 2], report: &mut Report) -> Vec<String> {
     let growth = mib(second.peak) - mib(first.peak);
     let what = format!("records-memory, {name}: growth of the peak, MiB");
     report.at_most(&what, Some(growth), GROWTH_MAX_MIB);
@@ -117,8 +122,8 @@ fn print(counts: Counts, rows: &[Vec<String>]) {
     table::print(&title, &columns.each_ref().map(String::as_str), rows);
 }
 
-impl Look {
-    fn at(pid: Pid) -> Outcome<Self> {
+impl Reading {
+    fn at(pid: Pid) -> Result<Self> {
         Ok(Self { resident: resident_bytes(pid)?, peak: peak_bytes(pid)? })
     }
 }

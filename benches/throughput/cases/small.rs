@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::measure::{median, now, since};
 use crate::peers::{Bench, Relay};
 use crate::table::{self, Report};
-use crate::{Outcome, fault};
+use crate::{Result, failure};
 
 /// Payload of one exchange.
 const PAYLOAD: [u8; 1024] = [b'x'; 1024];
@@ -27,13 +27,13 @@ pub(super) const VARIANTS: [Variant; 4] = [
 ];
 
 /// The server that sends the same responses and does nothing else.
-const FLOOR: &str = "bare answers";
+const BASELINE: &str = "bare server";
 
 /// Microseconds of relay CPU per exchange.
-pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
+pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     let count = bench.size(5000, 20);
     let builds = bench.builds();
-    let names: Vec<_> = builds.iter().map(|build| build.name).chain([FLOOR]).collect();
+    let names: Vec<_> = builds.iter().map(|build| build.name).chain([BASELINE]).collect();
     let mut rows = Vec::new();
     let mut figures = Vec::new();
     for variant in VARIANTS {
@@ -41,7 +41,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
         for _ in 0..bench.runs() {
             // New processes each time, so that closed connections do not use up the ports.
             let relays = builds.iter().map(|build| bench.rdv(build));
-            let relays = relays.chain([bench.own(FLOOR, "answers")]);
+            let relays = relays.chain([bench.own(BASELINE, "responder")]);
             for (relay, costs) in relays.zip(&mut costs) {
                 let Some(mut relay) = started(relay, report) else { return Ok(()) };
                 let cost = measure(&mut relay, variant, count)?;
@@ -74,13 +74,13 @@ pub(super) struct Cost {
 }
 
 /// Runs `count` exchanges in sequence.
-pub(super) fn measure(relay: &mut Relay, variant: Variant, count: u32) -> Outcome<Cost> {
+pub(super) fn measure(relay: &mut Relay, variant: Variant, count: u32) -> Result<Cost> {
     let cost = attempt(relay, variant, count);
     relay.check_alive()?;
-    cost.map_err(|error| fault(format!("{}: {error}", variant.name)))
+    cost.map_err(|error| failure(format!("{}: {error}", variant.name)))
 }
 
-fn attempt(relay: &Relay, variant: Variant, count: u32) -> Outcome<Cost> {
+fn attempt(relay: &Relay, variant: Variant, count: u32) -> Result<Cost> {
     let connect = || Client::connect(relay.address);
     let mut kept = (connect()?, connect()?);
     exchange(&mut kept.0, &mut kept.1, variant)?;
@@ -101,12 +101,12 @@ fn attempt(relay: &Relay, variant: Variant, count: u32) -> Outcome<Cost> {
 }
 
 /// One exchange over two connections.
-fn exchange(source: &mut Client, destination: &mut Client, variant: Variant) -> Outcome<()> {
+fn exchange(source: &mut Client, destination: &mut Client, variant: Variant) -> Result<()> {
     let id = destination.create_stream()?;
     meet(source, destination, &id, variant)
 }
 
-fn meet(source: &mut Client, destination: &mut Client, id: &str, variant: Variant) -> Outcome<()> {
+fn meet(source: &mut Client, destination: &mut Client, id: &str, variant: Variant) -> Result<()> {
     let put = format!("PUT /stream/{id}");
     let get = format!("GET /stream/{id}");
     let length = format!("Content-Length: {}\r\n", PAYLOAD.len());

@@ -2,7 +2,7 @@
 
 use super::{missing, started};
 use crate::measure::median;
-use crate::options::Taste;
+use crate::options::SinkMode;
 use crate::peers::{Bench, Relay};
 use crate::table::{self, Report};
 use crate::transfer::{Load, Sample};
@@ -21,7 +21,7 @@ struct Entry {
 }
 
 /// Relays that transfer the same load in turns.
-pub(super) struct Contest {
+pub(super) struct Comparison {
     entries: Vec<Entry>,
     /// Turns of each relay in one run.
     turns: usize,
@@ -29,46 +29,46 @@ pub(super) struct Contest {
 
 /// One stream with Content-Length, to a sink that discards and to one that reads.
 pub(crate) fn one_stream(bench: &Bench, report: &mut Report) {
-    let mut contest = Contest::of_all(bench, report);
-    for (name, taste, limit) in
-        [("discarding sink", Taste::Discard, 0.80), ("reading sink", Taste::Read, 1.05)]
+    let mut comparison = Comparison::of_all(bench, report);
+    for (name, mode, limit) in
+        [("discarding sink", SinkMode::Discard, 0.80), ("reading sink", SinkMode::Read, 1.05)]
     {
         let length = bench.size(4096, 8) * MIB;
-        let load = Load { streams: 1, length, framing: Framing::Length, taste };
+        let load = Load { streams: 1, length, framing: Framing::Length, mode };
         let title = format!("one-stream, {} MiB, {name}", length / MIB);
-        contest.run(bench, report, &title, &load);
-        let cpu = contest.ratio("rdv", "plain splice", Sample::cpu_per_gib);
+        comparison.run(bench, report, &title, &load);
+        let cpu = comparison.ratio("rdv", "plain splice", Sample::cpu_per_gib);
         report.at_most(&format!("one-stream, {name}: CPU, rdv / plain splice"), cpu, limit);
-        let rate = contest.ratio("rdv", "plain splice", Sample::gib_per_second);
+        let rate = comparison.ratio("rdv", "plain splice", Sample::gib_per_second);
         report.at_least(&format!("one-stream, {name}: throughput, rdv / plain splice"), rate, 0.95);
     }
 }
 
 /// 100 streams at once.
 pub(crate) fn hundred_streams(bench: &Bench, report: &mut Report) {
-    let mut contest = Contest::of_all(bench, report);
+    let mut comparison = Comparison::of_all(bench, report);
     let length = bench.size(64 * MIB, MIB / 8);
-    let taste = Taste::Discard;
-    let load = Load { streams: 100, length, framing: Framing::Length, taste };
+    let mode = SinkMode::Discard;
+    let load = Load { streams: 100, length, framing: Framing::Length, mode };
     let title = format!("hundred-streams, {} KiB each, discarding sink", length >> 10);
-    contest.run(bench, report, &title, &load);
-    let cpu = contest.ratio("rdv", "plain splice", Sample::cpu_per_gib);
+    comparison.run(bench, report, &title, &load);
+    let cpu = comparison.ratio("rdv", "plain splice", Sample::cpu_per_gib);
     report.at_most("hundred-streams: CPU, rdv / plain splice", cpu, 0.80);
-    let evenness = contest.figure("rdv", Sample::evenness);
+    let evenness = comparison.figure("rdv", Sample::evenness);
     report.at_least("hundred-streams: first end / last end", evenness, 0.95);
 }
 
 /// Chunked uploads, with the chunks of `curl -T -` and with small ones.
 pub(crate) fn chunked(bench: &Bench, report: &mut Report) {
-    let mut contest = Contest::new(bench, report, &[("copy", "copy")]);
+    let mut comparison = Comparison::new(bench, report, &[("copy", "copy")]);
     // curl sends 65,524 bytes per chunk, 64 KiB with its framing.
     for (name, chunk_bytes, limit) in [("64 KiB", 65_524, 0.75), ("2 KiB", 2048, 1.00)] {
         let length = bench.size(2048, 4) * MIB;
         let framing = Framing::Chunks(chunk_bytes);
-        let load = Load { streams: 1, length, framing, taste: Taste::Discard };
+        let load = Load { streams: 1, length, framing, mode: SinkMode::Discard };
         let title = format!("chunked, {} MiB in chunks of {name}, discarding sink", length / MIB);
-        contest.run(bench, report, &title, &load);
-        let cpu = contest.ratio("rdv", "copy", Sample::cpu_per_gib);
+        comparison.run(bench, report, &title, &load);
+        let cpu = comparison.ratio("rdv", "copy", Sample::cpu_per_gib);
         report.at_most(&format!("chunked, {name}: CPU, rdv / copy"), cpu, limit);
     }
 }
@@ -84,18 +84,18 @@ pub(crate) fn unprivileged(bench: &Bench, report: &mut Report) {
     let mut relays = Vec::new();
     for build in bench.builds().iter().take(1) {
         relays.extend(started(bench.rdv(build), report));
-        relays.extend(started(bench.rdv_as_nobody(build), report));
+        relays.extend(started(bench.rdv_unprivileged(build), report));
     }
-    let mut contest = Contest::from(relays);
+    let mut comparison = Comparison::from(relays);
     let (streams, length) = bench.size((1000, 4 * MIB), (50, MIB / 8));
-    let load = Load { streams, length, framing: Framing::Length, taste: Taste::Read };
+    let load = Load { streams, length, framing: Framing::Length, mode: SinkMode::Read };
     let title = format!("unprivileged, {streams} streams of {} KiB, reading sinks", length >> 10);
-    contest.run(bench, report, &title, &load);
-    let cpu = contest.ratio("rdv unprivileged", "rdv", Sample::cpu_per_gib);
+    comparison.run(bench, report, &title, &load);
+    let cpu = comparison.ratio("rdv unprivileged", "rdv", Sample::cpu_per_gib);
     report.at_most("unprivileged: CPU, unprivileged / root (none lost)", cpu, 1.2);
 }
 
-impl Contest {
+impl Comparison {
     pub(super) fn from(relays: Vec<Relay>) -> Self {
         let entry = |relay| Entry { relay, samples: Vec::new(), calls: None, failed: false };
         Self { entries: relays.into_iter().map(entry).collect(), turns: 1 }
@@ -118,13 +118,13 @@ impl Contest {
     /// All relays.
     fn of_all(bench: &Bench, report: &mut Report) -> Self {
         let own = [("plain splice", "plain-splice"), ("copy", "copy")];
-        let mut contest = Self::new(bench, report, &own);
+        let mut comparison = Self::new(bench, report, &own);
         match bench.haproxy() {
-            Ok(Some(relay)) => contest.entries.extend(Self::from(vec![relay]).entries),
+            Ok(Some(relay)) => comparison.entries.extend(Self::from(vec![relay]).entries),
             Ok(None) => missing("haproxy", "haproxy"),
             Err(error) => report.failed("start", &error),
         }
-        contest
+        comparison
     }
 
     /// The same with this number of turns per relay and run.

@@ -14,7 +14,7 @@ use crate::measure::{median, now};
 use crate::peers::{Bench, Relay};
 use crate::table::{self, Report};
 use crate::wire::{Body, Framing, WRITE_BYTES, Wire};
-use crate::{Outcome, fault};
+use crate::{Result, failure};
 
 /// Time between two bytes.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -47,7 +47,7 @@ struct Plan {
 }
 
 /// Latency of each byte through the relay, and through the plain loop for comparison.
-pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
+pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     let mut relays = Vec::new();
     for build in &bench.builds() {
         relays.extend(started(bench.rdv(build), report));
@@ -61,7 +61,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
             let times = measure(relay, plan);
             relay.check_alive()?;
             let times = times.map_err(|error| {
-                fault(format!("trickle, {}, {}: {error}", relay.name, variant.name))
+                failure(format!("trickle, {}, {}: {error}", relay.name, variant.name))
             })?;
             let longest = times.iter().copied().fold(0.0, f64::max);
             let median = median(times);
@@ -82,7 +82,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
 }
 
 /// The latency of each byte from source to sink, in milliseconds.
-fn measure(relay: &Relay, plan: Plan) -> Outcome<Vec<f64>> {
+fn measure(relay: &Relay, plan: Plan) -> Result<Vec<f64>> {
     let id = relay.streams(1)?.remove(0);
     let mut destination = Client::connect(relay.address)?;
     destination.send(&format!("GET /stream/{id}"), "", b"")?;
@@ -102,17 +102,17 @@ fn measure(relay: &Relay, plan: Plan) -> Outcome<Vec<f64>> {
             return Err(error);
         }
     };
-    sink.join().map_err(|_| fault("the sink panicked"))??;
+    sink.join().map_err(|_| failure("the sink panicked"))??;
     if source.head()?.0 != 200 {
-        return Err(fault("the upload was refused"));
+        return Err(failure("the upload was refused"));
     }
     sent.into_iter().map(|(position, at)| latency(position, at, &arrivals)).collect()
 }
 
 /// Milliseconds from `at` until the payload up to and including byte `position` arrived.
-fn latency(position: u64, at: Duration, arrivals: &Receiver<(u64, Duration)>) -> Outcome<f64> {
+fn latency(position: u64, at: Duration, arrivals: &Receiver<(u64, Duration)>) -> Result<f64> {
     let arrival = arrivals.iter().find(|(received, _)| *received > position);
-    let (_, arrival) = arrival.ok_or_else(|| fault(format!("byte {position} is missing")))?;
+    let (_, arrival) = arrival.ok_or_else(|| failure(format!("byte {position} is missing")))?;
     Ok(arrival.saturating_sub(at).as_secs_f64() * 1e3)
 }
 
@@ -122,7 +122,7 @@ fn send(
     plan: Plan,
     id: &str,
     arrivals: &Receiver<(u64, Duration)>,
-) -> Outcome<Vec<(u64, Duration)>> {
+) -> Result<Vec<(u64, Duration)>> {
     let framing = if plan.chunked { Framing::Chunks(65_524) } else { Framing::Length };
     let total = plan.bulk + u64::from(plan.trickle);
     let bulk = Wire::new(Body { framing, length: plan.bulk, seed: 0 });
@@ -155,11 +155,11 @@ fn send(
 }
 
 /// Downloads, and reports the payload received so far after each read.
-fn receive(mut destination: Client, plan: Plan, arrived: impl Fn(u64)) -> Outcome<()> {
+fn receive(mut destination: Client, plan: Plan, arrived: impl Fn(u64)) -> Result<()> {
     let total = plan.bulk + u64::from(plan.trickle);
     let (status, _) = destination.head()?;
     if status != 200 {
-        return Err(fault(format!("the download was answered {status}")));
+        return Err(failure(format!("the download returned {status}")));
     }
     let mut decoder = Decoder::new();
     let mut received = 0;
@@ -180,7 +180,7 @@ fn receive(mut destination: Client, plan: Plan, arrived: impl Fn(u64)) -> Outcom
         }
         let count = destination.socket.read(&mut bytes)?;
         if count == 0 {
-            return Err(fault(format!("the download ended after {received} bytes")));
+            return Err(failure(format!("the download ended after {received} bytes")));
         }
         wire.clear();
         wire.extend_from_slice(&bytes[..count]);

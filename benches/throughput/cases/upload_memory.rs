@@ -9,15 +9,15 @@ use crate::measure::{Deadline, GIB, median};
 use crate::options::Origin;
 use crate::peers::Bench;
 use crate::table::{self, Report};
-use crate::{Outcome, fault};
+use crate::{Result, failure};
 
-const PATIENCE: Duration = Duration::from_mins(2);
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Maximum resident memory.
 const RESIDENT_MAX_MIB: f64 = 10.0;
 
 /// Peak memory and rate of `Upload::send`, from each kind of origin.
-pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
+pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     let bytes: u64 = bench.size(10 << 30, 64 << 20);
     let mut rows = Vec::new();
     for origin in [Origin::File, Origin::Pipe, Origin::Reader] {
@@ -40,15 +40,15 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
 }
 
 /// Peak resident MiB, and seconds.
-fn upload(origin: Origin, bytes: u64) -> Outcome<(f64, f64)> {
+fn upload(origin: Origin, bytes: u64) -> Result<(f64, f64)> {
     let mut command = Command::new(env::current_exe()?);
     command.args(["upload", "--from", origin.name(), "--length", &bytes.to_string()]);
     let worker = Worker::start("upload", &mut command, "")?;
-    let said = worker.finish(Deadline::after(PATIENCE))?;
-    let line = said.iter().find_map(|line| line.strip_prefix("uploaded "));
+    let lines = worker.finish(Deadline::after(TIMEOUT))?;
+    let line = lines.iter().find_map(|line| line.strip_prefix("uploaded "));
     let mut figures = line.unwrap_or_default().split(' ').map(str::parse::<f64>);
     match (figures.next(), figures.next()) {
         (Some(Ok(peak)), Some(Ok(seconds))) => Ok((peak, seconds)),
-        _ => Err(fault(format!("upload: said {said:?}"))),
+        _ => Err(failure(format!("upload printed {lines:?}"))),
     }
 }

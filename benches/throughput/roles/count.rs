@@ -7,9 +7,9 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
 use super::push::body;
-use super::say;
-use crate::options::Counting;
-use crate::{Outcome, fault};
+use super::report;
+use crate::options::CountArgs;
+use crate::{Result, failure};
 
 /// Bytes per read.
 const READ_BYTES: usize = 256 << 10;
@@ -24,7 +24,7 @@ struct Expected {
 }
 
 /// Counts the lines and bytes of standard input, and prints both.
-pub(crate) fn run(task: &Counting) -> Outcome<()> {
+pub(crate) fn run(task: &CountArgs) -> Result<()> {
     let mut expected = task.verify.map(|bytes| Expected {
         body: body(bytes),
         last: Vec::new(),
@@ -44,14 +44,14 @@ pub(crate) fn run(task: &Counting) -> Outcome<()> {
         }
     }
     if is_line_open {
-        return Err(fault("the records ended within a line"));
+        return Err(failure("the records end with an incomplete line"));
     }
-    say(&format!("counted {lines} {total}"));
+    report(&format!("counted {lines} {total}"));
     Ok(())
 }
 
 impl Expected {
-    fn take(&mut self, mut bytes: &[u8]) -> Outcome<()> {
+    fn take(&mut self, mut bytes: &[u8]) -> Result<()> {
         while let Some(end) = memchr::memchr(b'\n', bytes) {
             self.begun.extend_from_slice(&bytes[..end]);
             bytes = &bytes[end + 1..];
@@ -62,18 +62,18 @@ impl Expected {
         Ok(())
     }
 
-    fn check(&mut self, line: &[u8]) -> Outcome<()> {
+    fn check(&mut self, line: &[u8]) -> Result<()> {
         let record: Value = serde_json::from_slice(line)?;
         let bytes = |pointer: &str| {
             let text = record.pointer(pointer).and_then(Value::as_str);
-            Ok::<_, crate::Fault>(BASE64_STANDARD.decode(text.unwrap_or_default())?)
+            Ok::<_, crate::BoxError>(BASE64_STANDARD.decode(text.unwrap_or_default())?)
         };
         if bytes("/payload/after")? != self.body {
-            return Err(fault("a record holds another body than was sent"));
+            return Err(failure("a record has a different body"));
         }
         let position = bytes("/position")?;
         if position <= self.last {
-            return Err(fault("a record's position is not behind the one before"));
+            return Err(failure("a record's position is not after the previous one"));
         }
         self.last = position;
         Ok(())

@@ -7,13 +7,13 @@ use std::path::Path;
 
 use nix::fcntl::{FallocateFlags, fallocate};
 
-use crate::Outcome;
+use crate::Result;
 
 /// Size of each preallocation, as in `rdv receive`.
 const ROOM_BYTES: u64 = 64 << 20;
 
 /// Creates and fills the file.
-pub(crate) fn run(path: &Path, bytes: u64) -> Outcome<()> {
+pub(crate) fn run(path: &Path, bytes: u64) -> Result<()> {
     let mut file = File::create(path)?;
     let block = vec![1; 1 << 20];
     let mut written = 0;

@@ -1,11 +1,11 @@
 //! Roles of this program in processes that it starts: the processes of a measurement.
 
-pub(crate) mod answers;
+pub(crate) mod buffer;
 pub(crate) mod count;
 pub(crate) mod fill;
-pub(crate) mod mover;
 pub(crate) mod push;
 pub(crate) mod relay;
+pub(crate) mod responder;
 pub(crate) mod sink;
 pub(crate) mod source;
 pub(crate) mod upload;
@@ -16,17 +16,17 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollTimeout};
 use nix::sys::signal::Signal;
 
-use crate::Outcome;
+use crate::Result;
 use crate::options::Role;
 
 /// Runs `role` until it is done; a relay until it is killed.
-pub(crate) fn play(role: &Role) -> Outcome<()> {
+pub(crate) fn run(role: &Role) -> Result<()> {
     // The processes of a killed bench exit too.
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
     match role {
-        Role::PlainSplice => relay::serve::<mover::Splice>(),
-        Role::Copy => relay::serve::<mover::Copy>(),
-        Role::Answers => answers::serve(),
+        Role::PlainSplice => relay::serve::<buffer::Pipe>(),
+        Role::Copy => relay::serve::<buffer::Memory>(),
+        Role::Responder => responder::serve(),
         Role::Upload(amount) => upload::run(amount.from, amount.length),
         Role::Fill(filling) => fill::run(&filling.path, filling.length),
         Role::Discard => upload::discard(),
@@ -43,7 +43,7 @@ fn ids() -> io::Result<Vec<String>> {
 }
 
 /// Prints one line for the bench.
-fn say(line: &str) {
+fn report(line: &str) {
     println!("{line}");
 }
 

@@ -11,9 +11,9 @@ use std::net::{TcpListener, TcpStream};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use slab::Slab;
 
-use super::mover::Mover;
-use super::{say, wait};
-use crate::{Outcome, fault};
+use super::buffer::Buffer;
+use super::{report, wait};
+use crate::{Result, failure};
 
 /// Token of the listener.
 const LISTENER: u64 = u64::MAX;
@@ -31,11 +31,11 @@ enum Phase {
     /// The rest of its request head.
     Head(Vec<u8>),
     /// The other side.
-    Waits,
+    Waiting,
     /// Bytes to read or space to write, as part of this pair.
-    Moves(usize),
+    Paired(usize),
     /// Removal at the end of this batch of events.
-    Gone,
+    Closed,
 }
 
 /// A request whose other side is not connected yet.
@@ -49,43 +49,43 @@ struct Request {
 }
 
 /// Two connections and the bytes between them.
-struct Pair<M> {
+struct Pair<B> {
     source: usize,
     sink: usize,
     left: u64,
-    mover: M,
+    buffer: B,
 }
 
 /// The relay's state.
-struct Relay<M> {
+struct Relay<B> {
     epoll: Epoll,
     listener: TcpListener,
     connections: Slab<Connection>,
-    pairs: Slab<Pair<M>>,
+    pairs: Slab<Pair<B>>,
     waiting: HashMap<String, Request>,
-    gone: Vec<usize>,
+    closed: Vec<usize>,
 }
 
 /// Serves on a free loopback port until killed; prints the address.
-pub(crate) fn serve<M: Mover>() -> Outcome<()> {
+pub(crate) fn serve<B: Buffer>() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
-    say(&format!("listening on http://{}", listener.local_addr()?));
-    let mut relay: Relay<M> = Relay {
+    report(&format!("listening on http://{}", listener.local_addr()?));
+    let mut relay: Relay<B> = Relay {
         epoll,
         listener,
         connections: Slab::new(),
         pairs: Slab::new(),
         waiting: HashMap::new(),
-        gone: Vec::new(),
+        closed: Vec::new(),
     };
     relay.run()
 }
 
-impl<M: Mover> Relay<M> {
-    fn run(&mut self) -> Outcome<()> {
+impl<B: Buffer> Relay<B> {
+    fn run(&mut self) -> Result<()> {
         let mut events = [EpollEvent::empty(); 256];
         loop {
             let count = wait(&self.epoll, &mut events)?;
@@ -95,13 +95,13 @@ impl<M: Mover> Relay<M> {
                     token => self.ready(usize::try_from(token)?)?,
                 }
             }
-            for connection in self.gone.drain(..) {
+            for connection in self.closed.drain(..) {
                 self.connections.remove(connection);
             }
         }
     }
 
-    fn accept(&mut self) -> Outcome<()> {
+    fn accept(&mut self) -> Result<()> {
         while let Some((socket, _)) = unless_blocked(self.listener.accept())? {
             socket.set_nonblocking(true)?;
             let entry = self.connections.vacant_entry();
@@ -112,19 +112,19 @@ impl<M: Mover> Relay<M> {
         Ok(())
     }
 
-    fn ready(&mut self, key: usize) -> Outcome<()> {
+    fn ready(&mut self, key: usize) -> Result<()> {
         match &mut self.connections[key].phase {
             Phase::Head(_) => self.read_head(key),
-            Phase::Moves(pair) => {
+            Phase::Paired(pair) => {
                 let pair = *pair;
                 self.pump(pair);
                 Ok(())
             }
-            Phase::Waits | Phase::Gone => Ok(()),
+            Phase::Waiting | Phase::Closed => Ok(()),
         }
     }
 
-    fn read_head(&mut self, key: usize) -> Outcome<()> {
+    fn read_head(&mut self, key: usize) -> Result<()> {
         let Connection { socket, phase } = &mut self.connections[key];
         let Phase::Head(head) = phase else { return Ok(()) };
         let mut bytes = [0; HEAD_BYTES];
@@ -133,18 +133,18 @@ impl<M: Mover> Relay<M> {
             if let Some(end) = memchr::memmem::find(head, b"\r\n\r\n") {
                 let prefix = head.split_off(end + 4);
                 let (id, request) = request(key, &String::from_utf8_lossy(head), prefix)?;
-                *phase = Phase::Waits;
-                return self.meet(id, request);
+                *phase = Phase::Waiting;
+                return self.pair(id, request);
             }
             if count == 0 {
-                self.forget(key);
+                self.close(key);
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    fn meet(&mut self, id: String, request: Request) -> Outcome<()> {
+    fn pair(&mut self, id: String, request: Request) -> Result<()> {
         let Some(other) = self.waiting.remove(&id) else {
             self.waiting.insert(id, request);
             return Ok(());
@@ -155,16 +155,16 @@ impl<M: Mover> Relay<M> {
         head.extend_from_slice(&upload.prefix);
         let mut sink = &self.connections[download.connection].socket;
         if sink.write(&head)? != head.len() {
-            return Err(fault("a new connection took less than a head"));
+            return Err(failure("a new connection accepted only a part of the head"));
         }
         let pair = self.pairs.insert(Pair {
             source: upload.connection,
             sink: download.connection,
             left: wire_bytes - upload.prefix.len() as u64,
-            mover: M::new()?,
+            buffer: B::new()?,
         });
-        self.connections[upload.connection].phase = Phase::Moves(pair);
-        self.connections[download.connection].phase = Phase::Moves(pair);
+        self.connections[upload.connection].phase = Phase::Paired(pair);
+        self.connections[download.connection].phase = Phase::Paired(pair);
         self.pump(pair);
         Ok(())
     }
@@ -184,27 +184,27 @@ impl<M: Mover> Relay<M> {
             Err(error) => eprintln!("comparison relay: {error}"),
         }
         let pair = self.pairs.remove(key);
-        self.forget(pair.source);
-        self.forget(pair.sink);
+        self.close(pair.source);
+        self.close(pair.sink);
     }
 
-    fn forget(&mut self, key: usize) {
-        self.connections[key].phase = Phase::Gone;
-        self.gone.push(key);
+    fn close(&mut self, key: usize) {
+        self.connections[key].phase = Phase::Closed;
+        self.closed.push(key);
     }
 }
 
-impl<M: Mover> Pair<M> {
+impl<B: Buffer> Pair<B> {
     /// Transfers until the body is complete or one side blocks.
     fn pump(&mut self, source: &TcpStream, sink: &TcpStream) -> io::Result<()> {
         loop {
-            while self.mover.pending() > 0 {
-                self.mover.drain(sink)?;
+            while self.buffer.pending() > 0 {
+                self.buffer.drain(sink)?;
             }
             if self.left == 0 {
                 return Ok(());
             }
-            match self.mover.fill(source, self.left)? {
+            match self.buffer.fill(source, self.left)? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 count => self.left -= count as u64,
             }
@@ -213,12 +213,12 @@ impl<M: Mover> Pair<M> {
 }
 
 /// Parses the request line, and the two headers in use.
-fn request(connection: usize, head: &str, prefix: Vec<u8>) -> Outcome<(String, Request)> {
+fn request(connection: usize, head: &str, prefix: Vec<u8>) -> Result<(String, Request)> {
     let line = head.lines().next().unwrap_or_default();
     let mut words = line.split(' ');
     let upload = words.next() == Some("PUT");
     let id = words.next().and_then(|path| path.strip_prefix("/stream/"));
-    let id = id.ok_or_else(|| fault(format!("no stream in: {line}")))?.to_owned();
+    let id = id.ok_or_else(|| failure(format!("no stream in: {line}")))?.to_owned();
     let wire_bytes = head.lines().find_map(|line| line.strip_prefix("X-Wire-Length: "));
     let framing = head
         .lines()

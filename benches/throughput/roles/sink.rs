@@ -7,12 +7,12 @@ use std::os::fd::AsRawFd;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::socket::{MsgFlags, recv};
 
-use super::{say, wait};
+use super::{report, wait};
 use crate::chunks::Decoder;
 use crate::measure::now;
-use crate::options::{Task, Taste};
+use crate::options::{SinkMode, TransferArgs};
 use crate::wire::{Body, Framing, LAST_CHUNK, Verifier};
-use crate::{Outcome, fault};
+use crate::{Result, failure};
 
 /// Buffer size of a sink that reads.
 const READ_BYTES: usize = 256 << 10;
@@ -24,15 +24,15 @@ struct Download {
     socket: TcpStream,
     /// The part of the head read so far, until it is complete.
     head: Option<Vec<u8>>,
-    intake: Intake,
+    received: ReceivedBody,
     /// Whether the sink received a request and must respond.
-    owes_answer: bool,
+    must_respond: bool,
 }
 
 /// The state of one body.
-struct Intake {
+struct ReceivedBody {
     body: Body,
-    taste: Taste,
+    mode: SinkMode,
     wire_bytes: u64,
     /// The last bytes read.
     tail: Vec<u8>,
@@ -41,16 +41,16 @@ struct Intake {
 }
 
 /// Downloads each of `ids`; prints `ready`, then `end <index> <time>` for each.
-pub(crate) fn run(task: &Task, ids: &[String]) -> Outcome<()> {
+pub(crate) fn run(task: &TransferArgs, ids: &[String]) -> Result<()> {
     let sockets = match task.listen {
         Some(address) => {
             let listener = TcpListener::bind(address)?;
-            say("ready");
+            report("ready");
             let accepted: Result<Vec<_>, io::Error> =
                 ids.iter().map(|_| listener.accept().map(|(socket, _)| socket)).collect();
             accepted?
         }
-        None => ask(task, ids)?,
+        None => request(task, ids)?,
     };
     let mut downloads: Vec<Download> = sockets
         .into_iter()
@@ -66,7 +66,7 @@ pub(crate) fn run(task: &Task, ids: &[String]) -> Outcome<()> {
 }
 
 /// Connects to the relay and requests each stream.
-fn ask(task: &Task, ids: &[String]) -> Outcome<Vec<TcpStream>> {
+fn request(task: &TransferArgs, ids: &[String]) -> Result<Vec<TcpStream>> {
     let mut sockets = Vec::new();
     for id in ids {
         let mut socket = TcpStream::connect(task.relay)?;
@@ -76,12 +76,12 @@ fn ask(task: &Task, ids: &[String]) -> Outcome<Vec<TcpStream>> {
         socket.write_all(head.as_bytes())?;
         sockets.push(socket);
     }
-    say("ready");
+    report("ready");
     Ok(sockets)
 }
 
 /// One system call per download and round, so that all have the same share.
-fn interleave(downloads: &mut [Download], buffer: &mut [u8]) -> Outcome<()> {
+fn interleave(downloads: &mut [Download], buffer: &mut [u8]) -> Result<()> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     for (index, download) in downloads.iter().enumerate() {
         download.socket.set_nonblocking(true)?;
@@ -103,49 +103,51 @@ fn interleave(downloads: &mut [Download], buffer: &mut [u8]) -> Outcome<()> {
 }
 
 impl Download {
-    fn new(socket: TcpStream, task: &Task, index: usize) -> Self {
+    fn new(socket: TcpStream, task: &TransferArgs, index: usize) -> Self {
         let body = task.body(index);
-        let intake = Intake {
+        let received = ReceivedBody {
             body,
-            taste: task.taste,
+            mode: task.mode,
             wire_bytes: 0,
             tail: Vec::new(),
             verifier: Verifier::new(body),
             decoder: Decoder::new(),
         };
-        Self { socket, head: Some(Vec::new()), intake, owes_answer: task.listen.is_some() }
+        Self { socket, head: Some(Vec::new()), received, must_respond: task.listen.is_some() }
     }
 
     /// Makes one system call; returns true at the end of the body.
-    fn step(&mut self, index: usize, buffer: &mut [u8]) -> Outcome<bool> {
+    fn step(&mut self, index: usize, buffer: &mut [u8]) -> Result<bool> {
         let result = match self.head.take() {
             Some(head) => self.read_head(head),
             None => self.read_body(buffer),
         };
         let ended = match result {
             Err(error) => {
-                let received = self.intake.wire_bytes;
-                return Err(fault(format!("sink: stream {index}: {error} after {received} bytes")));
+                let received = self.received.wire_bytes;
+                return Err(failure(format!(
+                    "sink: stream {index}: {error} after {received} bytes"
+                )));
             }
             Ok(ended) => ended,
         };
         if ended {
-            say(&format!("end {index} {}", now().as_nanos()));
-            if self.owes_answer {
+            report(&format!("end {index} {}", now().as_nanos()));
+            if self.must_respond {
                 self.socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
             }
         }
         Ok(ended)
     }
 
-    fn read_head(&mut self, mut head: Vec<u8>) -> Outcome<bool> {
+    fn read_head(&mut self, mut head: Vec<u8>) -> Result<bool> {
         let mut bytes = [0; 2048];
         let count = match self.socket.read(&mut bytes) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.head = Some(head);
                 return Ok(false);
             }
-            Ok(0) => return Err(fault("the head is missing")),
+            Ok(0) => return Err(failure("the head is missing")),
             other => other?,
         };
         head.extend_from_slice(&bytes[..count]);
@@ -154,15 +156,15 @@ impl Download {
             return Ok(false);
         };
         let text = String::from_utf8_lossy(&head);
-        if !self.owes_answer && text.split(' ').nth(1) != Some("200") {
-            return Err(fault(format!("answered {text}")));
+        if !self.must_respond && text.split(' ').nth(1) != Some("200") {
+            return Err(failure(format!("the relay returned {text}")));
         }
-        self.intake.read(&head[end + 4..])?;
-        Ok(self.intake.complete())
+        self.received.read(&head[end + 4..])?;
+        Ok(self.received.complete())
     }
 
-    fn read_body(&mut self, buffer: &mut [u8]) -> Outcome<bool> {
-        let (flags, bytes) = match usize::try_from(self.intake.droppable())? {
+    fn read_body(&mut self, buffer: &mut [u8]) -> Result<bool> {
+        let (flags, bytes) = match usize::try_from(self.received.droppable())? {
             0 => (MsgFlags::empty(), READ_BYTES),
             droppable => (MsgFlags::MSG_TRUNC, droppable.min(DROP_BYTES)),
         };
@@ -170,34 +172,34 @@ impl Download {
         match recv(self.socket.as_raw_fd(), bytes, flags) {
             Err(nix::Error::EAGAIN | nix::Error::EINTR) => return Ok(false),
             Err(error) => return Err(error.into()),
-            Ok(0) => return self.intake.end().map(|()| true),
-            Ok(count) if flags == MsgFlags::MSG_TRUNC => self.intake.wire_bytes += count as u64,
-            Ok(count) => self.intake.read(&bytes[..count])?,
+            Ok(0) => return self.received.end().map(|()| true),
+            Ok(count) if flags == MsgFlags::MSG_TRUNC => self.received.wire_bytes += count as u64,
+            Ok(count) => self.received.read(&bytes[..count])?,
         }
-        Ok(self.intake.complete())
+        Ok(self.received.complete())
     }
 }
 
-impl Intake {
+impl ReceivedBody {
     /// Bytes that can be discarded unread: never those that end a chunked body.
     fn droppable(&self) -> u64 {
-        match self.taste {
-            Taste::Discard => self.body.length.saturating_sub(self.wire_bytes),
-            Taste::Read | Taste::Verify => 0,
+        match self.mode {
+            SinkMode::Discard => self.body.length.saturating_sub(self.wire_bytes),
+            SinkMode::Read | SinkMode::Verify => 0,
         }
     }
 
-    fn read(&mut self, bytes: &[u8]) -> Outcome<()> {
+    fn read(&mut self, bytes: &[u8]) -> Result<()> {
         self.wire_bytes += bytes.len() as u64;
         let keep = bytes.len().saturating_sub(LAST_CHUNK.len());
         self.tail.extend_from_slice(&bytes[keep..]);
         self.tail.drain(..self.tail.len().saturating_sub(LAST_CHUNK.len()));
-        match (self.taste, self.body.framing) {
-            (Taste::Verify, Framing::Length) => self.verifier.take(bytes),
-            (Taste::Verify, Framing::Chunks(_)) => {
+        match (self.mode, self.body.framing) {
+            (SinkMode::Verify, Framing::Length) => self.verifier.take(bytes),
+            (SinkMode::Verify, Framing::Chunks(_)) => {
                 self.decoder.feed(bytes, |payload| self.verifier.take(payload))
             }
-            (Taste::Discard | Taste::Read, _) => Ok(()),
+            (SinkMode::Discard | SinkMode::Read, _) => Ok(()),
         }
     }
 
@@ -207,18 +209,18 @@ impl Intake {
     }
 
     /// Checks at the end of the connection that nothing is missing.
-    fn end(&self) -> Outcome<()> {
-        match (self.body.framing, self.taste) {
-            (Framing::Length, _) => Err(fault(format!("cut off before {}", self.body.length))),
+    fn end(&self) -> Result<()> {
+        match (self.body.framing, self.mode) {
+            (Framing::Length, _) => Err(failure(format!("cut off before {}", self.body.length))),
             (Framing::Chunks(_), _) if self.wire_bytes < self.body.length => {
-                Err(fault(format!("cut off before {}", self.body.length)))
+                Err(failure(format!("cut off before {}", self.body.length)))
             }
-            (Framing::Chunks(_), _) if self.tail != LAST_CHUNK => Err(fault("no last chunk")),
-            (Framing::Chunks(_), Taste::Verify) if !self.decoder.ended() => {
-                Err(fault("the chunked body is not over"))
+            (Framing::Chunks(_), _) if self.tail != LAST_CHUNK => Err(failure("no last chunk")),
+            (Framing::Chunks(_), SinkMode::Verify) if !self.decoder.ended() => {
+                Err(failure("the chunked body is not over"))
             }
-            (Framing::Chunks(_), Taste::Verify) => self.verifier.end(),
-            (Framing::Chunks(_), Taste::Discard | Taste::Read) => Ok(()),
+            (Framing::Chunks(_), SinkMode::Verify) => self.verifier.end(),
+            (Framing::Chunks(_), SinkMode::Discard | SinkMode::Read) => Ok(()),
         }
     }
 }

@@ -6,32 +6,32 @@ use std::rc::Rc;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
-use super::{say, wait};
+use super::{report, wait};
 use crate::measure::now;
-use crate::options::Task;
+use crate::options::TransferArgs;
 use crate::wire::{LAST_CHUNK, WRITE_BYTES, Wire};
-use crate::{Outcome, fault};
+use crate::{Result, failure};
 
 /// One upload.
 struct Upload {
     socket: TcpStream,
     wire: Rc<Wire>,
     position: u64,
-    answer: Vec<u8>,
+    response: Vec<u8>,
 }
 
 /// What an upload waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wants {
     Room,
-    Answer,
+    Response,
     Nothing,
 }
 
 /// Uploads to each of `ids`; prints `start` and the time of the first request.
-pub(crate) fn run(task: &Task, ids: &[String]) -> Outcome<()> {
+pub(crate) fn run(task: &TransferArgs, ids: &[String]) -> Result<()> {
     let mut uploads = connect(task, ids)?;
-    say(&format!("start {}", now().as_nanos()));
+    report(&format!("start {}", now().as_nanos()));
     for (index, (upload, id)) in uploads.iter_mut().zip(ids).enumerate() {
         let head = task.body(index).upload_head(id, &task.relay.to_string(), upload.wire.len());
         upload.socket.write_all(head.as_bytes())?;
@@ -43,20 +43,20 @@ pub(crate) fn run(task: &Task, ids: &[String]) -> Outcome<()> {
     Ok(())
 }
 
-fn connect(task: &Task, ids: &[String]) -> Outcome<Vec<Upload>> {
+fn connect(task: &TransferArgs, ids: &[String]) -> Result<Vec<Upload>> {
     let shared = Rc::new(Wire::new(task.body(0)));
     (0..ids.len())
         .map(|index| {
             let wire =
                 if task.distinct { Rc::new(Wire::new(task.body(index))) } else { shared.clone() };
             let socket = TcpStream::connect(task.relay)?;
-            Ok(Upload { socket, wire, position: 0, answer: Vec::new() })
+            Ok(Upload { socket, wire, position: 0, response: Vec::new() })
         })
         .collect()
 }
 
 /// One write or read per upload and round, so that all have the same share.
-fn interleave(uploads: &mut [Upload]) -> Outcome<()> {
+fn interleave(uploads: &mut [Upload]) -> Result<()> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     for (index, upload) in uploads.iter().enumerate() {
         upload.socket.set_nonblocking(true)?;
@@ -70,11 +70,11 @@ fn interleave(uploads: &mut [Upload]) -> Outcome<()> {
             let upload = &mut uploads[usize::try_from(event.data())?];
             let sending = !upload.sent();
             match upload.step()? {
-                Wants::Answer if sending => {
-                    let mut answer = EpollEvent::new(EpollFlags::EPOLLIN, event.data());
-                    epoll.modify(&upload.socket, &mut answer)?;
+                Wants::Response if sending => {
+                    let mut readable = EpollEvent::new(EpollFlags::EPOLLIN, event.data());
+                    epoll.modify(&upload.socket, &mut readable)?;
                 }
-                Wants::Room | Wants::Answer => {}
+                Wants::Room | Wants::Response => {}
                 Wants::Nothing => {
                     epoll.delete(&upload.socket)?;
                     open -= 1;
@@ -91,32 +91,32 @@ impl Upload {
     }
 
     /// Makes one system call.
-    fn step(&mut self) -> Outcome<Wants> {
+    fn step(&mut self) -> Result<Wants> {
         let result = if self.sent() { self.read() } else { self.write() };
         match result {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
                 let place = format!("after {} of {} bytes", self.position, self.wire.len());
-                return Err(fault(format!("source: {error} {place}")));
+                return Err(failure(format!("source: {error} {place}")));
             }
             Ok(()) => {}
         }
         if !self.sent() {
             return Ok(Wants::Room);
         }
-        let Some(end) = memchr::memmem::find(&self.answer, b"\r\n\r\n") else {
-            return Ok(Wants::Answer);
+        let Some(end) = memchr::memmem::find(&self.response, b"\r\n\r\n") else {
+            return Ok(Wants::Response);
         };
-        let head = String::from_utf8_lossy(&self.answer[..end]).to_ascii_lowercase();
+        let head = String::from_utf8_lossy(&self.response[..end]).to_ascii_lowercase();
         if head.split(' ').nth(1) != Some("200") {
-            let answer = String::from_utf8_lossy(&self.answer).into_owned();
-            return Err(fault(format!("source was answered: {answer}")));
+            let response = String::from_utf8_lossy(&self.response).into_owned();
+            return Err(failure(format!("source: the relay returned {response}")));
         }
         // Some peers send a chunked progress report during the transfer; closing early would reset
         // it.
         let goes_on = head.contains("transfer-encoding: chunked");
-        let over = !goes_on || self.answer.ends_with(LAST_CHUNK);
-        Ok(if over { Wants::Nothing } else { Wants::Answer })
+        let over = !goes_on || self.response.ends_with(LAST_CHUNK);
+        Ok(if over { Wants::Nothing } else { Wants::Response })
     }
 
     fn write(&mut self) -> io::Result<()> {
@@ -132,7 +132,7 @@ impl Upload {
         if count == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.answer.extend_from_slice(&bytes[..count]);
+        self.response.extend_from_slice(&bytes[..count]);
         Ok(())
     }
 }

@@ -10,17 +10,17 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::resource::{Resource, setrlimit};
 use rdv::client::{Part, Upload};
 
-use super::say;
+use super::report;
 use crate::children::Worker;
 use crate::measure::{Deadline, now, since};
 use crate::options::Origin;
-use crate::{Outcome, fault};
+use crate::{Result, failure};
 
 /// Maximum growth of the address space.
 const GROWTH_BYTES: u64 = 20 << 20;
 
 /// Uploads this number of bytes, and prints the peak memory in MiB and the time in seconds.
-pub(crate) fn run(origin: Origin, bytes: u64) -> Outcome<()> {
+pub(crate) fn run(origin: Origin, bytes: u64) -> Result<()> {
     let server = Server::start()?;
     let url = format!("http://{}/", server.address);
     let mut zeros = Zeros::start(origin, bytes)?;
@@ -31,17 +31,17 @@ pub(crate) fn run(origin: Origin, bytes: u64) -> Outcome<()> {
     let response = match &mut zeros {
         Zeros::File(file) => upload.send(Part::open_file(file.try_clone()?)?)?,
         Zeros::Pipe(child) => {
-            let pipe = child.stdout.take().ok_or_else(|| fault("no pipe"))?;
+            let pipe = child.stdout.take().ok_or_else(|| failure("no pipe"))?;
             upload.send(Part::descriptor(pipe.as_fd()))?
         }
         Zeros::Reader(bytes) => upload.send(io::repeat(0).take(*bytes))?,
     };
     let seconds = since(begin).as_secs_f64();
     if response.status() != 200 {
-        return Err(fault(format!("the server answered {}", response.status())));
+        return Err(failure(format!("the server returned {}", response.status())));
     }
     let peak = kib("VmHWM:")? as f64 / 1024.0;
-    say(&format!("uploaded {peak:.3} {seconds:.3}"));
+    report(&format!("uploaded {peak:.3} {seconds:.3}"));
     zeros.end();
     Ok(())
 }
@@ -54,7 +54,7 @@ enum Zeros {
 }
 
 impl Zeros {
-    fn start(origin: Origin, bytes: u64) -> Outcome<Self> {
+    fn start(origin: Origin, bytes: u64) -> Result<Self> {
         Ok(match origin {
             Origin::File => {
                 let file = tempfile::tempfile()?;
@@ -86,34 +86,34 @@ struct Server {
 }
 
 impl Server {
-    fn start() -> Outcome<Self> {
+    fn start() -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         let mut process = Worker::start("discard", command.arg("discard"), "")?;
-        let patience = Deadline::after(std::time::Duration::from_secs(10));
-        let address = process.expect("listening on http://", patience)?.parse()?;
+        let deadline = Deadline::after(std::time::Duration::from_secs(10));
+        let address = process.expect("listening on http://", deadline)?.parse()?;
         process.ignore_output();
         Ok(Self { address, _process: process })
     }
 }
 
 /// Receives one request with a form and responds at the end of the form.
-pub(crate) fn discard() -> Outcome<()> {
+pub(crate) fn discard() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    say(&format!("listening on http://{}", listener.local_addr()?));
+    report(&format!("listening on http://{}", listener.local_addr()?));
     let (mut socket, _) = listener.accept()?;
     let mut buffer = vec![0; 1 << 20];
     let mut tail = Vec::new();
     while !is_over(&tail) {
         let count = socket.read(&mut buffer)?;
         if count == 0 {
-            return Err(fault("the upload broke off"));
+            return Err(failure("the upload ended early"));
         }
         keep_tail(&mut tail, &buffer[..count]);
     }
-    answer(&mut socket)
+    respond(&mut socket)
 }
 
-fn answer(socket: &mut TcpStream) -> Outcome<()> {
+fn respond(socket: &mut TcpStream) -> Result<()> {
     socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
     Ok(())
 }
@@ -130,9 +130,9 @@ fn is_over(tail: &[u8]) -> bool {
     tail.ends_with(b"--\r\n\r\n0\r\n\r\n") || (tail.ends_with(b"--\r\n") && !tail.contains(&0))
 }
 
-fn kib(name: &str) -> Outcome<u64> {
+fn kib(name: &str) -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.split_whitespace().next());
-    Ok(number.ok_or_else(|| fault(format!("no {name}")))?.parse()?)
+    Ok(number.ok_or_else(|| failure(format!("no {name}")))?.parse()?)
 }

@@ -11,8 +11,8 @@ use mio::net::{TcpListener, TcpStream};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use slab::Slab;
 
-use super::{say, wait};
-use crate::Outcome;
+use super::{report, wait};
+use crate::Result;
 
 /// Token of the listener.
 const LISTENER: u64 = u64::MAX;
@@ -24,11 +24,11 @@ const CREATED: &[u8] = b"HTTP/1.1 201 Created\r\nDate: Thu, 01 Jan 1970 00:00:00
     Content-Type: application/json\r\nContent-Length: 51\r\n\r\n\
     {\"stream\":\"00000000-0000-4000-8000-000000000000\"}\r\n";
 /// The response to `PUT`.
-const TAKEN: &[u8] = b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
     Content-Length: 0\r\n\r\n";
 
 /// The server's state.
-struct Answers {
+struct Responder {
     epoll: Epoll,
     listener: TcpListener,
     connections: Slab<TcpStream>,
@@ -39,31 +39,31 @@ struct Answers {
 }
 
 /// Serves one client on a free loopback port until killed; prints the address.
-pub(crate) fn serve() -> Outcome<()> {
+pub(crate) fn serve() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0".parse()?)?;
     // As in the relay: accepted sockets inherit it.
     socket2::SockRef::from(&listener).set_tcp_nodelay(true)?;
     socket2::SockRef::from(&listener).set_tcp_congestion(b"reno")?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
-    say(&format!("listening on http://{}", listener.local_addr()?));
+    report(&format!("listening on http://{}", listener.local_addr()?));
     let connections = Slab::new();
-    let mut answers = Answers { epoll, listener, connections, destination: None, upload: None };
+    let mut responder = Responder { epoll, listener, connections, destination: None, upload: None };
     let mut events = [EpollEvent::empty(); 64];
     loop {
-        let count = wait(&answers.epoll, &mut events)?;
+        let count = wait(&responder.epoll, &mut events)?;
         for event in &events[..count] {
             match event.data() {
-                LISTENER => answers.accept()?,
-                token => answers.answer(usize::try_from(token)?)?,
+                LISTENER => responder.accept()?,
+                token => responder.respond(usize::try_from(token)?)?,
             }
         }
     }
 }
 
-impl Answers {
+impl Responder {
     /// Accepts one connection; level-triggered, so that no accept blocks.
-    fn accept(&mut self) -> Outcome<()> {
+    fn accept(&mut self) -> Result<()> {
         let (socket, _) = self.listener.accept()?;
         let entry = self.connections.vacant_entry();
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
@@ -72,7 +72,7 @@ impl Answers {
         Ok(())
     }
 
-    fn answer(&mut self, key: usize) -> Outcome<()> {
+    fn respond(&mut self, key: usize) -> Result<()> {
         let mut request = [0; REQUEST_BYTES];
         let count = match self.connections[key].read(&mut request) {
             Ok(0) => {
@@ -92,7 +92,7 @@ impl Answers {
             if let Some((_, download)) = self.upload.take() {
                 self.connections[destination].write_all(&download)?;
             }
-            self.connections[source].write_all(TAKEN)?;
+            self.connections[source].write_all(OK)?;
             self.destination = None;
         }
         Ok(())

@@ -13,7 +13,7 @@ const PIPE_BYTES: usize = 1 << 20;
 const COPY_BYTES: usize = 256 << 10;
 
 /// Holds the bytes of one pair in transit; filled only when empty.
-pub(crate) trait Mover: Sized {
+pub(crate) trait Buffer: Sized {
     /// An empty buffer.
     fn new() -> io::Result<Self>;
     /// Bytes read and not yet written.
@@ -25,13 +25,13 @@ pub(crate) trait Mover: Sized {
 }
 
 /// A pipe of 1 MiB.
-pub(crate) struct Splice {
+pub(crate) struct Pipe {
     read: OwnedFd,
     write: OwnedFd,
     pending: usize,
 }
 
-impl Mover for Splice {
+impl Buffer for Pipe {
     fn new() -> io::Result<Self> {
         let (read, write) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)?;
         let size = i32::try_from(PIPE_BYTES).map_err(io::Error::other)?;
@@ -58,13 +58,13 @@ impl Mover for Splice {
 }
 
 /// A buffer of 256 KiB.
-pub(crate) struct Copy {
+pub(crate) struct Memory {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
 }
 
-impl Mover for Copy {
+impl Buffer for Memory {
     fn new() -> io::Result<Self> {
         Ok(Self { buffer: vec![0; COPY_BYTES], start: 0, end: 0 })
     }
