@@ -21,7 +21,7 @@ use uuid::Uuid;
 const ANSWER_MAX_BYTES: u64 = 1 << 20;
 
 /// Maximum time for a response that depends on the relay alone.
-const PATIENCE: Duration = Duration::from_secs(30);
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A stream at a relay.
 #[derive(Clone, Debug)]
@@ -315,7 +315,7 @@ impl Stream {
 /// Sends a small request, and returns the response.
 fn ask(method: &str, url: &Url, options: &Options, body: &str) -> Result<Response, Error> {
     let mut options = options.clone();
-    options.set_stall_timeout(PATIENCE.max(options.connect_timeout));
+    options.set_stall_timeout(STALL_TIMEOUT.max(options.connect_timeout));
     let fields = match body {
         "" => Vec::new(),
         _ => vec![("Content-Type", "application/json".to_owned())],

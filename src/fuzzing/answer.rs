@@ -13,17 +13,17 @@ pub fn answer(data: &[u8]) {
 }
 
 fn head(data: &[u8]) {
-    let whole = AnswerHead::parse(data);
-    if let Ok(Some(head)) = &whole {
+    let complete = AnswerHead::parse(data);
+    if let Ok(Some(head)) = &complete {
         described(head, data);
     }
     for cut in 0..data.len().min(512) {
         match AnswerHead::parse(&data[..cut]) {
             Ok(None) => {}
             Ok(Some(early)) => {
-                assert_eq!(whole.as_ref(), Ok(&Some(early)), "more bytes change no head");
+                assert_eq!(complete.as_ref(), Ok(&Some(early)), "more bytes change no head");
             }
-            Err(error) => assert_eq!(whole, Err(error), "what is wrong stays wrong"),
+            Err(error) => assert_eq!(complete, Err(error), "what is wrong stays wrong"),
         }
     }
 }
@@ -51,9 +51,9 @@ fn described(head: &AnswerHead, data: &[u8]) {
 
 fn events(data: &[u8]) {
     let (mut at_once, mut by_byte) = (Vec::new(), Vec::new());
-    let whole = Events::default().received(data, &mut at_once);
+    let complete = Events::default().received(data, &mut at_once);
     let mut reader = Events::default();
     let parts = data.iter().try_for_each(|byte| reader.received(&[*byte], &mut by_byte));
-    assert_eq!(whole.is_ok(), parts.is_ok());
+    assert_eq!(complete.is_ok(), parts.is_ok());
     assert_eq!(at_once, by_byte, "events do not depend on how they come");
 }

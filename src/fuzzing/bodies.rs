@@ -107,8 +107,8 @@ fn value(choices: &mut Choices<'_>) -> String {
 /// Checks that the TTL equals the body's, and that only an integer number of seconds is accepted.
 fn check_ttl(body: &[u8], ttl_s: Option<NonZeroU64>) {
     let read: Value = serde_json::from_slice(body).unwrap_or_default();
-    let said = read.get("ttl_seconds").map(ToString::to_string);
-    assert_eq!(ttl_s.map(|seconds| seconds.to_string()), said);
+    let shown = read.get("ttl_seconds").map(ToString::to_string);
+    assert_eq!(ttl_s.map(|seconds| seconds.to_string()), shown);
 }
 
 /// Checks that a receipt is awaited exactly if the body requests it.

@@ -81,7 +81,7 @@ pub fn chunks(data: &[u8]) {
         check(&expected, &decode([&body[..at], &body[at..]]), "cut in two");
     }
     check(&expected, &decode_aside(&body), "payload taken another way");
-    check(&expected, &decode_whole(&body), "as a body");
+    check(&expected, &decode_at_once(&body), "as a body");
     check_digest(&body, usize::from(stride));
     if let End::Complete(end) = expected.end {
         body.truncate(end - 2);
@@ -187,7 +187,7 @@ fn decode_aside(body: &[u8]) -> Decoded {
 }
 
 /// Decodes everything as one body.
-fn decode_whole(body: &[u8]) -> Decoded {
+fn decode_at_once(body: &[u8]) -> Decoded {
     let mut decoder = BodyDecoder::new(Framing::Chunked);
     let mut pieces = Vec::new();
     let used = decoder.received(body, &mut pieces);

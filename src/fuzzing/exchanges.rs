@@ -276,8 +276,8 @@ impl Ends {
 
     /// Carries up to `bytes` bytes to an end.
     fn carry(&mut self, to: usize, bytes: usize) {
-        let said = std::mem::take(self.sides[1 - to].session.output());
-        self.wires[to].extend(said);
+        let output = std::mem::take(self.sides[1 - to].session.output());
+        self.wires[to].extend(output);
         let count = bytes.min(self.wires[to].len());
         if count == 0 || !self.sides[to].session.wants_input() {
             return;

@@ -89,10 +89,10 @@ impl Paced {
 }
 
 impl Flow {
-    /// Creates a transfer of `upload` to a destination that is lost according to `dies`.
+    /// Creates a transfer of `upload` to a destination that is lost according to `lost_at`.
     pub(super) fn new(
         upload: Upload,
-        dies: Option<(usize, Loss)>,
+        lost_at: Option<(usize, Loss)>,
         choices: &mut Choices<'_>,
     ) -> Self {
         let delimiter = match upload.framing {
@@ -107,7 +107,7 @@ impl Flow {
             .with_digest(upload.digest_in_head());
         let source = Source::new(upload, prefix_bytes);
         let mut flow =
-            Self::between(source, transfer, (delimiter, splice, prefix_bytes), dies, choices);
+            Self::between(source, transfer, (delimiter, splice, prefix_bytes), lost_at, choices);
         if choices.one_in(4) {
             flow.source.advance(usize::MAX);
         }
@@ -120,7 +120,7 @@ impl Flow {
     /// Continues a source with another destination.
     pub(super) fn resume(
         parted: Parted,
-        dies: Option<(usize, Loss)>,
+        lost_at: Option<(usize, Loss)>,
         choices: &mut Choices<'_>,
     ) -> Self {
         let Parted { source, upload, carry, taken } = parted;
@@ -131,7 +131,7 @@ impl Flow {
         let splice = !choices.one_in(4);
         let transfer = Transfer::resume(upload, delimiter, HEAD.to_vec(), splice);
         // What was read before is available at once, like a prefix.
-        let flow = Self::between(source, transfer, (delimiter, splice, taken), dies, choices);
+        let flow = Self::between(source, transfer, (delimiter, splice, taken), lost_at, choices);
         Self { carry, taken, ..flow }
     }
 
@@ -152,13 +152,13 @@ impl Flow {
         source: Source,
         transfer: Transfer,
         (delimiter, splice, prefix_bytes): (Delimiter, bool, usize),
-        dies: Option<(usize, Loss)>,
+        lost_at: Option<(usize, Loss)>,
         choices: &mut Choices<'_>,
     ) -> Self {
         Self {
             transfer,
             source,
-            destination: Destination::new(dies, choices.below(1 << 17)),
+            destination: Destination::new(lost_at, choices.below(1 << 17)),
             delimiter,
             splice,
             pipe: None,
@@ -357,7 +357,7 @@ impl Flow {
             Side::Destination => (self.destination.writable, self.destination.has_news()),
         };
         assert!(!latch, "the {} is ready", side.name());
-        let lost = side == Side::Destination && self.destination.dies.is_some();
+        let lost = side == Side::Destination && self.destination.lost_at.is_some();
         assert!(!news || lost, "no edge will come: the {} has news already", side.name());
     }
 
@@ -367,7 +367,7 @@ impl Flow {
         let held = self.taken.checked_sub(sent + self.piped()).expect("no byte comes from nowhere");
         assert!(held <= self.prefix_bytes + HELD_BYTES_MAX, "{held} bytes are held");
         assert!(self.transfer.prefix().len() <= held + 2 * HEAD.len(), "framing is held, too");
-        if self.destination.dies.is_none() {
+        if self.destination.lost_at.is_none() {
             assert_eq!(self.transfer.taken(), self.taken as u64);
         }
         if let Some(paced) = &self.paced {
@@ -376,8 +376,8 @@ impl Flow {
         let left = !self.destination.sink.is_empty();
         assert_eq!(self.transfer.head_started(), left);
         if left && !begun {
-            let whole = self.transfer.upload_complete();
-            assert!(self.taken > 0 || whole, "the head left before a body byte");
+            let complete = self.transfer.upload_complete();
+            assert!(self.taken > 0 || complete, "the head left before a body byte");
         }
     }
 
@@ -419,7 +419,7 @@ impl Flow {
                 assert_eq!((all.end, most), (End::TooLarge, upload.most));
             }
             Some(TransferOutcome::DestinationGone(loss)) => {
-                assert_eq!(self.destination.dies, Some((self.destination.sink.len(), loss)));
+                assert_eq!(self.destination.lost_at, Some((self.destination.sink.len(), loss)));
             }
             None => {}
         }

@@ -48,11 +48,11 @@ pub fn handshake(data: &[u8]) {
     if let Some(last) = segments.last_mut() {
         last.extend_from_slice(choices.rest());
     }
-    let whole = outcome(end, dialect, &segments, usize::MAX);
-    assert_eq!(outcome(end, dialect, &segments, stride), whole, "{stride} bytes at a time");
+    let complete = outcome(end, dialect, &segments, usize::MAX);
+    assert_eq!(outcome(end, dialect, &segments, stride), complete, "{stride} bytes at a time");
     let bytes: usize = segments.iter().map(Vec::len).sum();
     for piece in 1..bytes.min(CUT_EVERYWHERE_BYTES) {
-        assert_eq!(outcome(end, dialect, &segments, piece), whole, "{piece} bytes at a time");
+        assert_eq!(outcome(end, dialect, &segments, piece), complete, "{piece} bytes at a time");
     }
 }
 

@@ -12,7 +12,7 @@ const INPUT_BYTES_MAX: usize = 2048;
 
 /// The contents of a head, in a form that outlives its buffer.
 #[derive(Debug, PartialEq, Eq)]
-struct Said {
+struct Contents {
     method: (Method, String),
     target: (String, String, Option<String>),
     version: Version,
@@ -23,7 +23,7 @@ struct Said {
 }
 
 /// The result of a parse: incomplete, or the contents of the head and its length.
-type Verdict = Result<Option<(Said, usize)>, Reject>;
+type Verdict = Result<Option<(Contents, usize)>, Reject>;
 
 /// Fuzzes a head with limits and the bytes after it; the first byte chooses the limits.
 pub fn head(data: &[u8]) {
@@ -38,8 +38,8 @@ pub fn head(data: &[u8]) {
         assert!(early == Ok(None) || early == verdict, "{early:?} at byte {end}, then {verdict:?}");
     }
     check_trickle(input, &limits, &verdict);
-    if let Ok(Some((said, len))) = &verdict {
-        check_accepted(&input[..*len], said, &limits);
+    if let Ok(Some((contents, len))) = &verdict {
+        check_accepted(&input[..*len], contents, &limits);
         check_what_follows(&input[..*len], &verdict, &limits);
     }
 }
@@ -47,7 +47,7 @@ pub fn head(data: &[u8]) {
 fn parse(input: &[u8], limits: &HeadLimits) -> Verdict {
     let mut slots = FieldSlots::new();
     let Some(head) = head::parse(input, &mut slots, limits)? else { return Ok(None) };
-    let said = Said {
+    let contents = Contents {
         method: (head.method, head.method_name.to_owned()),
         target: (head.target.to_owned(), head.path.to_owned(), head.query.map(str::to_owned)),
         version: head.version,
@@ -56,7 +56,7 @@ fn parse(input: &[u8], limits: &HeadLimits) -> Verdict {
         expect: head.expect,
         keep_alive: head.keep_alive,
     };
-    Ok(Some((said, head.len)))
+    Ok(Some((contents, head.len)))
 }
 
 /// Checks that parsing byte by byte, only where `worth_parsing` advises it, misses nothing.
@@ -77,18 +77,18 @@ fn check_trickle(input: &[u8], limits: &HeadLimits, verdict: &Verdict) {
 }
 
 /// Checks that an accepted head conforms to RFC 9112 and survives serialization.
-fn check_accepted(text: &[u8], said: &Said, limits: &HeadLimits) {
+fn check_accepted(text: &[u8], contents: &Contents, limits: &HeadLimits) {
     assert!(text.ends_with(b"\r\n\r\n") && text.len() <= limits.bytes);
-    let whole_lines = text.split(|&byte| byte == b'\n').rev().skip(1);
-    assert!(whole_lines.into_iter().all(|line| line.last() == Some(&b'\r')), "CRLF everywhere");
-    assert!(is_token(said.method.1.as_bytes()));
-    assert!(said.target.0.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#'));
-    let mut again = format!("{} {} ", said.method.1, said.target.0).into_bytes();
-    again.extend_from_slice(match said.version {
+    let complete_lines = text.split(|&byte| byte == b'\n').rev().skip(1);
+    assert!(complete_lines.into_iter().all(|line| line.last() == Some(&b'\r')), "CRLF everywhere");
+    assert!(is_token(contents.method.1.as_bytes()));
+    assert!(contents.target.0.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#'));
+    let mut again = format!("{} {} ", contents.method.1, contents.target.0).into_bytes();
+    again.extend_from_slice(match contents.version {
         Version::Http10 => b"HTTP/1.0\r\n",
         Version::Http11 => b"HTTP/1.1\r\n",
     });
-    for (name, value) in &said.fields {
+    for (name, value) in &contents.fields {
         assert!(is_token(name.as_bytes()));
         assert!(value.iter().all(|&byte| byte == b'\t' || !byte.is_ascii_control()));
         assert_eq!(value, value.trim_ascii(), "no blanks around a value");
@@ -97,7 +97,7 @@ fn check_accepted(text: &[u8], said: &Said, limits: &HeadLimits) {
     again.extend_from_slice(b"\r\n");
     let roomy = HeadLimits { bytes: again.len() + 1, target_bytes: limits.target_bytes };
     match parse(&again, &roomy) {
-        Ok(Some((found, len))) => assert_eq!((&found, len), (said, again.len())),
+        Ok(Some((found, len))) => assert_eq!((&found, len), (contents, again.len())),
         other => panic!("{:?} is not accepted again: {other:?}", again.escape_ascii().to_string()),
     }
 }

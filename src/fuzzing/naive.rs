@@ -63,10 +63,10 @@ pub(super) fn digest_of_chunks(body: &[u8]) -> Option<String> {
 
 /// Decodes a body of known length.
 pub(super) fn decode_length(body: &[u8], length: usize) -> Decoded {
-    let whole = body.get(..length);
+    let complete = body.get(..length);
     Decoded {
-        payload: whole.unwrap_or(body).to_vec(),
-        end: if whole.is_some() { End::Complete(length) } else { End::Open },
+        payload: complete.unwrap_or(body).to_vec(),
+        end: if complete.is_some() { End::Complete(length) } else { End::Open },
     }
 }
 
@@ -188,8 +188,8 @@ fn trailers(text: &[u8]) -> Result<&[u8], Stop> {
         let name = rest.iter().position(|&byte| byte == b':').unwrap_or(rest.len());
         let (value, after) = until_cr(rest.get(name + 1..).unwrap_or_default());
         let named = &rest[..name];
-        let whole = line_end(after);
-        let used = whole.map_or(if whole == Err(End::Open) { text.len() } else { 0 }, bytes);
+        let complete = line_end(after);
+        let used = complete.map_or(if complete == Err(End::Open) { text.len() } else { 0 }, bytes);
         if too_many
             || !is_token(named)
             || !value.iter().copied().all(is_text)
@@ -197,7 +197,7 @@ fn trailers(text: &[u8]) -> Result<&[u8], Stop> {
         {
             return Err(End::Broken);
         }
-        rest = whole?;
+        rest = complete?;
     }
     line_end(rest)
 }

@@ -106,7 +106,7 @@ fn verdict(verifier: &Verifier, lines: &Lines, body: &[u8]) -> Option<Result<(),
     head.extend(b"\r\n");
     let mut slots = FieldSlots::new();
     let fields = parse(&head, &mut slots, &LIMITS).ok()??.fields;
-    let whole = verifier.begin(fields, NOW).and_then(|mut check| {
+    let complete = verifier.begin(fields, NOW).and_then(|mut check| {
         check.update(body);
         check.finish()
     });
@@ -114,8 +114,8 @@ fn verdict(verifier: &Verifier, lines: &Lines, body: &[u8]) -> Option<Result<(),
         body.chunks(3).for_each(|piece| check.update(piece));
         check.finish()
     });
-    assert_eq!(whole, cut, "the cuts say nothing");
-    Some(whole)
+    assert_eq!(complete, cut, "the split is not significant");
+    Some(complete)
 }
 
 /// Computes the HMAC of RFC 2104, section 2, with SHA-256, whose blocks have 64 bytes.

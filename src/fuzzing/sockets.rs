@@ -73,14 +73,14 @@ pub(super) struct Destination {
     pub(super) sink: Vec<u8>,
     room: usize,
     /// How many bytes it takes before it is lost, and how.
-    pub(super) dies: Option<(usize, Loss)>,
+    pub(super) lost_at: Option<(usize, Loss)>,
     /// The owner's readiness latch.
     pub(super) writable: bool,
 }
 
 impl Destination {
-    pub(super) fn new(dies: Option<(usize, Loss)>, room: usize) -> Self {
-        Self { sink: Vec::new(), room, dies, writable: true }
+    pub(super) fn new(lost_at: Option<(usize, Loss)>, room: usize) -> Self {
+        Self { sink: Vec::new(), room, lost_at, writable: true }
     }
 
     /// Writes some of the slices' bytes; returns how many, or 0 when the buffer is full.
@@ -92,7 +92,7 @@ impl Destination {
         let offered: usize = slices.iter().map(|slice| slice.len()).sum();
         assert!(offered > 0, "writes are never empty");
         let mut room = self.room;
-        if let Some((end, loss)) = self.dies {
+        if let Some((end, loss)) = self.lost_at {
             if self.sink.len() == end {
                 return Err(loss);
             }

@@ -11,11 +11,11 @@ use crate::rendezvous::transfer::Loss;
 pub fn transfer(data: &[u8]) {
     let mut choices = Choices::new(data);
     let upload = Upload::choose(&mut choices);
-    let dies = choices.one_in(4).then(|| {
+    let lost_at = choices.one_in(4).then(|| {
         let bytes = choices.below(upload.wire.len() + 100);
         (bytes, choices.pick(&[Loss::Closed, Loss::Failed]))
     });
-    let mut flow = Flow::new(upload, dies, &mut choices);
+    let mut flow = Flow::new(upload, lost_at, &mut choices);
     let outcome = loop {
         if let Turn::Over(outcome) = flow.turn(&mut choices) {
             break outcome;

@@ -167,13 +167,13 @@ impl World {
         let (source, destination) =
             if upload.is_some() { (client, other) } else { (other, client) };
         let upload = upload.or(theirs).expect("one of the two is the source");
-        let dies = choices.one_in(4).then(|| {
+        let lost_at = choices.one_in(4).then(|| {
             let bytes = if choices.one_in(3) { 0 } else { choices.size() };
             (bytes, choices.pick(&[Loss::Closed, Loss::Failed]))
         });
         let flow = match upload {
-            Offer::Fresh(upload) => Flow::new(upload, dies, choices),
-            Offer::Begun(parted) => Flow::resume(*parted, dies, choices),
+            Offer::Fresh(upload) => Flow::new(upload, lost_at, choices),
+            Offer::Begun(parted) => Flow::resume(*parted, lost_at, choices),
         };
         self.exchanges.push(Exchange { stream, source, destination, flow });
     }
@@ -267,16 +267,16 @@ impl World {
     /// Checks that both sides of a stream are answered, and that its status shows how it ended.
     fn over(&mut self, exchange: &Exchange, ending: Ending) {
         let state = ending.state();
-        let whole = state == StreamState::Finished;
+        let complete = state == StreamState::Finished;
         let id = self.checked.registry.stream(exchange.stream).id();
         self.checked.end(exchange.stream, ending);
         let stream = self.checked.registry.get(id).expect("it stays readable");
         assert_eq!(stream.bytes_transferred(), exchange.flow.transfer.transferred());
         assert_eq!(stream.state(), state);
         let digest = stream.digest().map(|digest| digest.as_str().to_owned());
-        assert_eq!(digest, exchange.flow.digest().filter(|_| whole), "of complete uploads only");
-        self.answer(exchange.source, whole);
-        self.answer(exchange.destination, whole);
+        assert_eq!(digest, exchange.flow.digest().filter(|_| complete), "of complete uploads only");
+        self.answer(exchange.source, complete);
+        self.answer(exchange.destination, complete);
     }
 
     fn answer(&mut self, client: Client, keep_alive: bool) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Heartbeat {
     silence_max: Duration,
-    heard_at: Instant,
+    received_at: Instant,
     pinged: bool,
 }
 
@@ -25,23 +25,23 @@ pub enum HeartbeatAction {
 impl Heartbeat {
     /// Starts with a peer that was active just now and may be silent for up to `silence_max`.
     pub fn new(silence_max: Duration, now: Instant) -> Self {
-        Self { silence_max, heard_at: now, pinged: false }
+        Self { silence_max, received_at: now, pinged: false }
     }
 
     /// Records that data was received from the peer.
     pub fn received(&mut self, now: Instant) {
-        self.heard_at = now;
+        self.received_at = now;
         self.pinged = false;
     }
 
     /// Returns when data was last received.
     pub fn last_received_at(&self) -> Instant {
-        self.heard_at
+        self.received_at
     }
 
     /// Returns the action to take now. [`HeartbeatAction::Ask`] is returned once per silence.
     pub fn judge(&mut self, now: Instant) -> HeartbeatAction {
-        if now >= self.heard_at + self.silence_max {
+        if now >= self.received_at + self.silence_max {
             return HeartbeatAction::Dead;
         }
         if now < self.next() || self.pinged {
@@ -53,7 +53,7 @@ impl Heartbeat {
 
     /// Returns when to judge again.
     pub fn next(&self) -> Instant {
-        self.heard_at + if self.pinged { self.silence_max } else { self.silence_max / 2 }
+        self.received_at + if self.pinged { self.silence_max } else { self.silence_max / 2 }
     }
 }
 

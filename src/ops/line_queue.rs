@@ -12,7 +12,7 @@ use std::time::Duration;
 const BYTES_MAX: usize = 8 << 20;
 
 /// Timeout at exit for a sink that does not accept the last lines.
-const FINISH_PATIENCE: Duration = Duration::from_secs(2);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Pause of the thread after a write, unless the buffer is half full by then. A wake-up and a write
 /// for each line would cost the loop more than the line itself.
@@ -139,7 +139,7 @@ impl LineQueue {
         let mut state = self.shared.lock();
         self.shared.wake_early(&mut state);
         let busy = |state: &mut LineQueueState| state.lines + state.writing > 0;
-        let waited = self.shared.idle.wait_timeout_while(state, FINISH_PATIENCE, busy);
+        let waited = self.shared.idle.wait_timeout_while(state, FINISH_TIMEOUT, busy);
         let (_state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         !timeout.timed_out()
     }

@@ -73,11 +73,14 @@ mod tests {
             ("file/socket", Some("not a directory")),
             (&"long".repeat(30), Some("too long")),
         ] {
-            let said = socket(&at(name)).map_err(|error| error.to_string());
+            let result = socket(&at(name)).map_err(|error| error.to_string());
             match why {
-                None => assert_eq!(said, Ok(()), "{name}"),
+                None => assert_eq!(result, Ok(()), "{name}"),
                 Some(why) => {
-                    assert!(said.as_ref().is_err_and(|said| said.contains(why)), "{said:?}");
+                    assert!(
+                        result.as_ref().is_err_and(|result| result.contains(why)),
+                        "{result:?}"
+                    );
                 }
             }
         }

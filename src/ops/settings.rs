@@ -144,11 +144,11 @@ impl Settings {
         self.load.max_unjoined_streams_per_address.unwrap_or(usual)
     }
 
-    /// Returns the waiting time of a stream whose creator requests `asked_s` seconds; never more
+    /// Returns the waiting time of a stream whose creator requests `requested_s` seconds; never more
     /// than requested.
-    pub fn granted_ttl(&self, asked_s: u64) -> Duration {
+    pub fn granted_ttl(&self, requested_s: u64) -> Duration {
         let longest = self.ttl.max(self.max_ttl);
-        Duration::from_secs(asked_s.min(longest.as_secs()))
+        Duration::from_secs(requested_s.min(longest.as_secs()))
     }
 }
 
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_requested_ttl_is_granted_up_to_the_maximum() {
-        for (name, flags, asked_s, granted_s) in [
+        for (name, flags, requested_s, granted_s) in [
             ("shorter than others", &[][..], 1, 1),
             ("longer than others", &[], 3599, 3599),
             ("the longest", &[], 3600, 3600),
@@ -181,7 +181,7 @@ mod tests {
             ("the usual one is no least", &["--max-ttl", "5s"], 7, 7),
             ("a part of a second is not counted", &["--max-ttl=1500ms", "--ttl=100ms"], 9, 1),
         ] {
-            let granted = settings(flags).granted_ttl(asked_s);
+            let granted = settings(flags).granted_ttl(requested_s);
             assert_eq!(granted, Duration::from_secs(granted_s), "{name}");
         }
     }

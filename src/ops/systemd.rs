@@ -13,7 +13,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
 
 /// Timeout for the manager to accept the first notification.
-const FIRST_WORD_PATIENCE: Duration = Duration::from_secs(5);
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The connection to the service manager, if one is configured.
 ///
@@ -62,7 +62,7 @@ impl ServiceManager {
     /// this notification it would treat the start as failed.
     pub fn started(&self, status: &str) {
         if let Some((socket, _)) = &self.line {
-            let _ = socket.set_write_timeout(Some(FIRST_WORD_PATIENCE));
+            let _ = socket.set_write_timeout(Some(READY_TIMEOUT));
             self.notify(&[NotifyState::Ready, NotifyState::Status(status)]);
             let _ = socket.set_nonblocking(true);
         }

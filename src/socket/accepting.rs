@@ -13,7 +13,7 @@ use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 /// How long a client may take to send its request.
-const PATIENCE: Duration = Duration::from_secs(10);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 const CROWDED: &str = "connection limit reached; try again later";
 
@@ -32,8 +32,8 @@ enum UpgradeOutcome {
 ///
 /// # Errors
 /// The connection failed, or the upgrade was refused and the refusal sent.
-pub(super) fn upgrade(wire: &Wire, has_room: bool) -> io::Result<(Dialect, Vec<u8>)> {
-    let end = clock::now() + PATIENCE;
+pub(super) fn upgrade(wire: &mut Wire, has_room: bool) -> io::Result<(Dialect, Vec<u8>)> {
+    let end = clock::now() + HANDSHAKE_TIMEOUT;
     let mut received = Vec::new();
     loop {
         match judge(&received) {

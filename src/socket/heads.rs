@@ -40,9 +40,9 @@ pub(super) fn write_request(
         writer = writer.field(CORRELATION_ID, id.as_bytes());
     }
     let has_body = length_bytes != Some(0);
-    let asks_with_body = [Method::POST, Method::PUT, Method::PATCH].contains(&head.method);
+    let expects_body = [Method::POST, Method::PUT, Method::PATCH].contains(&head.method);
     // RFC 9110, section 8.6: no length where no body is expected.
-    if let Some(length) = length_bytes.filter(|_| has_body || asks_with_body) {
+    if let Some(length) = length_bytes.filter(|_| has_body || expects_body) {
         writer = writer.content_length(length);
     }
     fields(writer, &head.headers, &head.extensions).end();

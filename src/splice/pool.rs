@@ -99,15 +99,15 @@ impl Pool {
 
     /// Closes the idle pipes to free their descriptors.
     pub fn close_idle(&mut self) {
-        for shelf in [&mut self.large, &mut self.small] {
-            shelf.open -= shelf.idle.len();
-            shelf.idle.clear();
+        for stack in [&mut self.large, &mut self.small] {
+            stack.open -= stack.idle.len();
+            stack.idle.clear();
         }
     }
 
     /// Takes a pipe back; one that still holds bytes is closed.
     pub fn take_back(&mut self, pipe: Pipe, leftover_bytes: usize) {
-        let home = self.shelf_of(&pipe);
+        let home = self.stack_of(&pipe);
         if leftover_bytes == 0 && home.idle.len() < IDLE_MAX {
             home.idle.push(pipe);
         } else {
@@ -121,7 +121,7 @@ impl Pool {
         self.max_pipes > 0 && idle == 0 && (self.is_full() || self.refusals_left > 0)
     }
 
-    fn shelf_of(&mut self, pipe: &Pipe) -> &mut PipeStack {
+    fn stack_of(&mut self, pipe: &Pipe) -> &mut PipeStack {
         if pipe.capacity_bytes() >= self.large_bytes { &mut self.large } else { &mut self.small }
     }
 
@@ -143,7 +143,7 @@ impl Pool {
         if pipe.capacity_bytes() < self.large_bytes {
             self.large_refusals_left = REFUSALS_AFTER_FAILURE;
         }
-        self.shelf_of(&pipe).open += 1;
+        self.stack_of(&pipe).open += 1;
         Some(pipe)
     }
 
@@ -152,7 +152,7 @@ impl Pool {
             return None;
         }
         let pipe = self.open(SMALL_BYTES.min(self.large_bytes))?;
-        self.shelf_of(&pipe).open += 1;
+        self.stack_of(&pipe).open += 1;
         Some(pipe)
     }
 

@@ -18,7 +18,7 @@ pub enum Exit {
     /// 2: invalid arguments.
     Usage = 2,
     /// 3: no peer connected within the waiting time.
-    NobodyCame = 3,
+    NoPeer = 3,
     /// 4: the other side interrupted the transfer, or reported an error.
     OtherSide = 4,
     /// 5: the relay or the server refused.
@@ -95,7 +95,7 @@ impl From<Error> for Failure {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let (exit, hint) = match (refusal.status, refusal.name.as_str()) {
-            (504, "SessionTimeoutError") => (Exit::NobodyCame, "retry, with more time (--ttl)"),
+            (504, "SessionTimeoutError") => (Exit::NoPeer, "retry, with more time (--ttl)"),
             (404, "SessionNotFoundError") => {
                 (Exit::Refused, "a stream can be used once and expires; create a new one")
             }
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn each_refusal_has_its_exit_status() {
         for (status, name, exit) in [
-            (504, "SessionTimeoutError", Exit::NobodyCame),
+            (504, "SessionTimeoutError", Exit::NoPeer),
             (502, "StreamSourceError", Exit::OtherSide),
             (410, "StreamDeletedError", Exit::OtherSide),
             (404, "SessionNotFoundError", Exit::Refused),

@@ -55,8 +55,8 @@ impl Session {
     }
 
     pub(super) fn text_room(&self, number: u32, exchange: &Exchange) -> usize {
-        let may_speak = exchange.is_ours() || self.senders.front() == Some(&number);
-        if may_speak { DATA_MAX_BYTES } else { 0 }
+        let can_send = exchange.is_ours() || self.senders.front() == Some(&number);
+        if can_send { DATA_MAX_BYTES } else { 0 }
     }
 
     /// Sends or collects the next bytes of a body.

@@ -329,7 +329,7 @@ fn a_handshake_times_out() {
     ends.accepted.tick(ends.now + INTRODUCTION_TIME);
     assert_eq!(drain(&mut ends.accepted), [Event::Closed(Closed::Silent)]);
     assert!(!ends.accepted.output().is_empty(), "the peer is told");
-    assert_eq!(ends.dialled.next_deadline(), Some(ends.now + HANDSHAKE_TIME), "it is patient");
+    assert_eq!(ends.dialled.next_deadline(), Some(ends.now + HANDSHAKE_TIME), "it waits");
 }
 
 #[test]

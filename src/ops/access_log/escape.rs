@@ -26,11 +26,11 @@ pub fn json(value: &[u8], line: &mut Vec<u8>) {
         line.extend_from_slice(value);
         return line.push(b'"');
     }
-    let mut whole = Vec::with_capacity(value.len() + 16);
-    each_char(value, &mut whole, |char, whole| {
-        whole.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+    let mut text = Vec::with_capacity(value.len() + 16);
+    each_char(value, &mut text, |char, text| {
+        text.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
     });
-    let quoted = serde_json::Value::from(String::from_utf8_lossy(&whole)).to_string();
+    let quoted = serde_json::Value::from(String::from_utf8_lossy(&text)).to_string();
     for char in quoted.chars() {
         if is_unsafe(char) {
             let _ = write!(line, "\\u{:04x}", u32::from(char));

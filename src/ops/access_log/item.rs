@@ -143,7 +143,7 @@ impl Item {
             Self::Path => entry.request.map(Capture::path),
             Self::User => None,
             Self::Bytes { zero } => return number(Some(entry.body_bytes), *zero, out),
-            Self::Elapsed(unit) => return number(Some(whole(entry.elapsed, *unit)), true, out),
+            Self::Elapsed(unit) => return number(Some(in_units(entry.elapsed, *unit)), true, out),
             Self::Remote => return write!(out, "{}", entry.peer).is_ok(),
             Self::Address => return write!(out, "{}", entry.peer.ip().to_canonical()).is_ok(),
             Self::Status { numeric } => {
@@ -169,7 +169,7 @@ impl Item {
 impl Key {
     fn write(self, entry: &Entry<'_>, around: &LogContext, out: &mut Vec<u8>) -> bool {
         let ended: Option<StreamEnd> = entry.stream.and_then(|part| part.ended);
-        let ms = |span: Duration| whole(span, Unit::Milliseconds);
+        let ms = |span: Duration| in_units(span, Unit::Milliseconds);
         let text = match self {
             Self::RequestId => entry.request_id,
             Self::Side => entry.stream.and_then(|part| part.side).map(Side::name),
@@ -200,7 +200,7 @@ pub fn stream_id(stream: uuid::Uuid, full: bool, out: &mut Vec<u8>) -> bool {
 }
 
 /// Converts a duration to units, rounded down.
-pub fn whole(span: Duration, unit: Unit) -> u64 {
+pub fn in_units(span: Duration, unit: Unit) -> u64 {
     let units = match unit {
         Unit::Seconds => u128::from(span.as_secs()),
         Unit::Milliseconds => span.as_millis(),

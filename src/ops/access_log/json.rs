@@ -2,7 +2,7 @@
 
 use super::entry::{Entry, StreamEntry};
 use super::escape;
-use super::item::{Item, Key, LogContext, Unit, stream_id, whole};
+use super::item::{Item, Key, LogContext, Unit, in_units, stream_id};
 use super::layout::Layout;
 use super::text;
 use std::str::FromStr;
@@ -153,7 +153,7 @@ impl JsonFormat {
         let mut at = Vec::new();
         layout.write(entry.ended_ms, &around.zone, &mut at);
         let ms = |span: Option<std::time::Duration>| {
-            span.map(|span| whole(span, Unit::Milliseconds).to_string()).unwrap_or_default()
+            span.map(|span| in_units(span, Unit::Milliseconds).to_string()).unwrap_or_default()
         };
         let [source, destination] =
             entry.peers.map(|peer| peer.map(|peer| peer.to_string()).unwrap_or_default());

@@ -2,7 +2,7 @@
 
 use super::entry::{Entry, StreamEntry};
 use super::escape;
-use super::item::{Item, Key, LogContext, Unit, stream_id, whole};
+use super::item::{Item, Key, LogContext, Unit, in_units, stream_id};
 use super::layout::{COMMON, Layout};
 use std::io::Write as _;
 use std::str::FromStr;
@@ -188,8 +188,8 @@ pub fn write_stream(entry: &StreamEntry, layout: &Layout, around: &LogContext, l
     }
     let _ = write!(line, " bytes={}", ended.bytes_transferred);
     for (name, span) in [("wait_ms", ended.waited), ("transfer_ms", ended.transferred_in)] {
-        let ms =
-            span.map_or_else(|| "-".to_owned(), |span| whole(span, Unit::Milliseconds).to_string());
+        let ms = span
+            .map_or_else(|| "-".to_owned(), |span| in_units(span, Unit::Milliseconds).to_string());
         let _ = write!(line, " {name}={ms}");
     }
     line.push(b'\n');

@@ -38,8 +38,8 @@ impl BodyClock {
     /// Restarts the clock: the consumer takes more.
     pub fn go_on(&mut self, now: Instant) {
         if let Some(stopped_at) = self.stopped_at.take() {
-            let stood = now.saturating_duration_since(stopped_at);
-            self.began = self.began.checked_add(stood).unwrap_or(now);
+            let stopped_for = now.saturating_duration_since(stopped_at);
+            self.began = self.began.checked_add(stopped_for).unwrap_or(now);
         }
     }
 

@@ -161,8 +161,8 @@ impl Exchange {
 pub fn feed_prefix(source: &mut Conn, expects_continue: bool, transfer: &mut Transfer) {
     let carry = std::mem::take(&mut source.carry);
     if carry.is_empty() {
-        let patient = expects_continue && source.unread_bytes() == 0;
-        if patient && !transfer.upload_complete() {
+        let awaits_continue = expects_continue && source.unread_bytes() == 0;
+        if awaits_continue && !transfer.upload_complete() {
             source.output.buffer().extend_from_slice(CONTINUE);
         }
         return;

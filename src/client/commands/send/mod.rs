@@ -288,7 +288,7 @@ impl Sending {
                     std::thread::sleep(REJOIN_AFTER);
                 }
                 Err(Error::Network { .. }) if clock::now() >= meeting.deadline => {
-                    return Err(Failure::new(Exit::NobodyCame, "no receiver connected"));
+                    return Err(Failure::new(Exit::NoPeer, "no receiver connected"));
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -353,14 +353,14 @@ impl Upload {
             (Input::File(..) | Input::Archive(_) | Input::Stream(_), _) => Framing::Chunked,
         };
         // The compressed size differs from that of the archive.
-        let told_bytes = known_bytes.filter(|_| !sending.zstd);
-        let name_for_all = name.or_else(|| told_bytes.map(|_| "data".to_owned()));
+        let declared_bytes = known_bytes.filter(|_| !sending.zstd);
+        let name_for_all = name.or_else(|| declared_bytes.map(|_| "data".to_owned()));
         Ok(Self {
             kind,
             framing,
-            disposition: name_for_all.and_then(|name| attachment_named(&name, told_bytes)),
+            disposition: name_for_all.and_then(|name| attachment_named(&name, declared_bytes)),
             content_type,
-            expected_bytes: told_bytes,
+            expected_bytes: declared_bytes,
         })
     }
 

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Timeout of a ping: a relay answers in far less.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Maximum answer size: the expected answers are smaller.
 const ANSWER_MAX: u64 = 4096;
@@ -44,9 +44,9 @@ fn version(address: SocketAddr) -> Option<String> {
 
 /// Returns the body of the answer, if it is 200.
 fn ask(address: SocketAddr, path: &str) -> Option<String> {
-    let mut socket = TcpStream::connect_timeout(&reachable(address), PATIENCE).ok()?;
-    socket.set_read_timeout(Some(PATIENCE)).ok()?;
-    socket.set_write_timeout(Some(PATIENCE)).ok()?;
+    let mut socket = TcpStream::connect_timeout(&reachable(address), TIMEOUT).ok()?;
+    socket.set_read_timeout(Some(TIMEOUT)).ok()?;
+    socket.set_write_timeout(Some(TIMEOUT)).ok()?;
     socket.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).ok()?;
     let mut answer = String::new();
     socket.take(ANSWER_MAX).read_to_string(&mut answer).ok()?;

@@ -13,7 +13,7 @@ const PIECE: usize = 4096;
 const PIECES: usize = 64;
 
 /// Timeout of a transfer: loopback needs far less.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A failed step, and why it failed.
 type Failure = (&'static str, String);
@@ -82,8 +82,8 @@ fn connect() -> std::io::Result<(TcpStream, TcpStream)> {
     let (far, _) = listener.accept()?;
     for socket in [&near, &far] {
         socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.set_write_timeout(Some(PATIENCE))?;
+        socket.set_read_timeout(Some(TIMEOUT))?;
+        socket.set_write_timeout(Some(TIMEOUT))?;
     }
     Ok((near, far))
 }
