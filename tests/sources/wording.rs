@@ -83,7 +83,8 @@ const ACCEPTED: &[&str] =
     &["is no longer", "are no longer", "there is no", "there are no", "kill whom"];
 
 /// Pages outside `docs/`.
-const PAGES: &[&str] = &["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benches/README.md"];
+const PAGES: &[&str] =
+    &["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benches/README.md", "fuzz/README.md"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
