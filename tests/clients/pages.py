@@ -11,7 +11,7 @@ The blocks of one page share a shell's variables and functions and a directory, 
 `note.txt` and `site/`. A line that ends in `# one terminal` runs beside the rest of its block. A
 `console waits` block, such as a sender without a receiver, runs beside the blocks that follow; all have to
 end with the page.
-Identifiers, dates, sizes, rates and times may differ; an identifier stands for the same one all over the page.
+Identifiers, dates, sizes, rates and times may differ; the same identifier on a page is always the same one.
 """
 
 import os
@@ -24,10 +24,10 @@ import time
 PATIENCE_S = 60
 OTHERS = {"text", "json", "toml", "yaml", "http", "ini", "rust"}
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-# What may differ, as it is in the page, and what it may be.
+# Variable parts as they are on a page, and as patterns.
 SIZE = r"\d+(?:\.\d+)? (?:bytes|[KMGT]iB)"
 VARIABLE = [
-    # What took no time has no rate.
+    # An instantaneous transfer has no rate.
     (rf"{SIZE} in [\d.]+ (?:ms|s), {SIZE}/s", rf"{SIZE}(?: in [\d.]+ (?:ms|s), {SIZE}/s)?"),
     (r"\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT", r"\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT"),
     (r"\d{4}-\d\d-\d\dT[\d:.]+Z", r"\d{4}-\d\d-\d\dT[\d:.]+Z"),
@@ -54,7 +54,7 @@ def blocks(page):
 
 
 def pattern(text, known):
-    """What a page shows as a regular expression, and which identifiers its groups are."""
+    """Expected output as a regular expression, and the identifiers of its groups."""
     regex, groups = "", []
     variable = re.compile("|".join([f"({UUID})"] + [f"({of})" for of, _ in VARIABLE]))
     at = 0
@@ -86,7 +86,7 @@ class Page:
                 file.write(text)
         self.environment = dict(os.environ, RDV_RELAY=f"http://{relay}", LC_ALL="C.UTF-8", no_proxy="*")
         self.environment["PATH"] = f"{os.path.dirname(program)}:{os.environ['PATH']}"
-        # Without a terminal curl would draw its progress among the output.
+        # Without a terminal curl would print its progress in the output.
         self.environment["CURL_HOME"] = path
         with open(f"{path}/.curlrc", "w", encoding="utf-8") as file:
             file.write("silent\nshow-error\n")
@@ -100,7 +100,7 @@ class Page:
         return text
 
     def start(self, script):
-        # Variables and functions go on from block to block.
+        # Variables and functions are kept from block to block.
         script = f". ./.state\n{script}\nstatus=$?\ndeclare -f > .next; declare -p >> .next 2>/dev/null\n"
         script += "grep -vE '^declare -[a-zA-Z]*r' .next > .state\nexit $status\n"
         output = tempfile.TemporaryFile()

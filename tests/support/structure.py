@@ -8,7 +8,7 @@ Comments, strings and test code (`#[cfg(test)]`, `tests.rs`, `tests/`) are not r
 
 cycle    Files of the largest cycle, in which each file reaches every other. A -> B if A
          - imports, or names by a path, an item that B defines. `super::`, `self::`, `crate::`, names of
-           modules and re-exports are followed to the defining file. `mod x;` and `pub use` alone are no
+           modules and re-exports are followed to the defining file. `mod x;` and `pub use` alone are not
            edges, so a `mod.rs` that only declares and re-exports is not in a cycle;
          - calls a method (`.name(` or `Type::name(`) that B defines in an `impl`. The receiver's type
            follows from `self`, parameters, fields, patterns, `let`, closures and return types, through

@@ -1,4 +1,4 @@
-"""Takes TLS off connections, in front of a server that speaks none.
+"""A TLS proxy for a plain server.
 
 tls.py CERTIFICATE KEY HOST:PORT [cut]
 
@@ -46,7 +46,7 @@ def move(secured, plain):
             try:
                 to_server = to_server[plain.send(to_server) :]
             except OSError:
-                # It takes no more; its answer may be there all the same.
+                # It reads no more; its response can still be read.
                 to_server, client_over = b"", True
         if plain in readable:
             try:
@@ -64,7 +64,7 @@ def move(secured, plain):
 def serve(socket_, context, place, cut):
     plain = None
     try:
-        # What waits for an acknowledgement would be lost to a reset.
+        # A reset would drop unacknowledged data.
         socket_.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         secured = context.wrap_socket(socket_, server_side=True, suppress_ragged_eofs=False)
         plain = socket.create_connection(place)
@@ -73,7 +73,7 @@ def serve(socket_, context, place, cut):
         finally:
             if not cut:
                 try:
-                    # Says close_notify, and does not wait for that of the client.
+                    # Sends close_notify, without waiting for the client's.
                     secured.unwrap()
                 except (ssl.SSLError, OSError):
                     pass

@@ -1,4 +1,4 @@
-"""Calls of a generated client: every operation of the service, found where its description says.
+"""Calls of a generated client: every operation of the service, at the paths of its description.
 
 usage: calls.py FOLDER URL    the folder of the generated package `store`; where the description is
 """
@@ -28,7 +28,7 @@ from store.api.default import (
 from store.models import Article, BodyUploadPicturePicturesPost, HTTPValidationError, Problem
 from store.types import File
 
-# The digest of nothing, as everybody knows it.
+# The well-known digest of an empty body.
 NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 place = sys.argv[2]

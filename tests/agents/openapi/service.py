@@ -1,7 +1,7 @@
-"""A small service as people write them: FastAPI, on uvicorn, described by OpenAPI.
+"""A small typical service: FastAPI, on uvicorn, described by OpenAPI.
 
 Run it with `uvicorn service:app --app-dir tests/openapi --root-path /api/NAME`; the root path makes
-the `servers` of its description right for those who come through a relay.
+the `servers` of its description correct for clients of a relay.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, field_validator
 
 
 class Article(BaseModel):
-    """What is sold."""
+    """A product."""
 
     title: str = Field(min_length=1, max_length=80)
     price_cents: int = Field(ge=0, le=1_000_000_000)
@@ -32,20 +32,20 @@ class Article(BaseModel):
 
 
 class Kept(Article):
-    """What is sold, with its number."""
+    """A product with its number."""
 
     number: int
 
 
 class Digest(BaseModel):
-    """What arrived."""
+    """The received data."""
 
     bytes: int
     sha256: str
 
 
 class Problem(BaseModel):
-    """Why not."""
+    """The reason for an error."""
 
     detail: str
 
@@ -82,7 +82,7 @@ async def list_articles(
 async def add_article(article: Article, request: Request, response: Response) -> Kept:
     number = max(articles, default=0) + 1
     articles[number] = Kept(number=number, **article.model_dump())
-    # Whoever follows this comes back by the way of the request.
+    # A client that follows this uses the path of the request.
     response.headers["Location"] = f"{request.scope['root_path']}/articles/{number}"
     return articles[number]
 
@@ -113,7 +113,7 @@ async def greet(
     return {"text": f"{'Hallo' if x_language == 'de' else 'Hello'}, {name}"}
 
 
-# Generators of clients know files by this format.
+# Client generators recognize files by this format.
 Picture = Annotated[UploadFile, File(json_schema_extra={"format": "binary"})]
 
 
@@ -161,7 +161,7 @@ async def count_events(count: Annotated[int, Query(ge=1, le=10)]) -> StreamingRe
     return StreamingResponse(events(), media_type="text/event-stream")
 
 
-# What is below does not end by itself, so nobody who only knows the description is to try it.
+# The routes below do not end by themselves, so they are not part of the description.
 
 
 @app.get("/watch", include_in_schema=False)
@@ -201,7 +201,7 @@ async def tick() -> int:
 
 @app.get("/hold", include_in_schema=False)
 async def hold() -> str:
-    """An answer behind the next tick."""
+    """A response after the next tick."""
     global watchers
     watchers += 1
     try:

@@ -1,11 +1,11 @@
 """An agent that behaves as the client of the original swaggersocket (go-openapi/swaggersocket) does.
 
 It serves on a WebSocket of the text dialect. As in the original:
-- it begins to write an answer when it reads the request, and that ends the message before it, even
-  within an answer; what an answer that lost its message has left is dropped;
+- it starts to write an answer when it reads the request, which ends the previous message, even within
+  an answer; the rest of an answer whose message was ended is dropped;
 - an answer is one message, in frames of 4 KiB, unless the handler flushes it;
 - nothing is checked for UTF-8;
-- a lost connection is noticed by a ping that cannot be sent, and is dialled again;
+- a lost connection is detected by a failed ping, and is dialled again;
 - a Close frame, whatever its code, ends it.
 
 Usage: agent.py HOST PORT NAME. Prints a line for each event, and reads a line of standard input

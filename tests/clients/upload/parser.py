@@ -1,4 +1,4 @@
-"""A server that reads forms with Python's own parser of MIME and answers what it found, as JSON."""
+"""A server that parses forms with Python's MIME parser and returns the result as JSON."""
 
 import hashlib
 import http.server
