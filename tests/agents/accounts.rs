@@ -68,8 +68,8 @@ fn a_call_is_logged_with_the_bytes_of_its_response_body() {
             ("a refusal", "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\n".to_owned(), "none"),
         ] {
             client.ask(&ask("POST", "/api/a/x/y?q=1").body("a question"));
-            let asked = agent.recv_request();
-            agent.respond_with(asked.number, &head, body.as_bytes());
+            let request = agent.recv_request();
+            agent.respond_with(request.number, &head, body.as_bytes());
             assert_eq!(client.response().text(), body, "{dialect:?} {name}");
         }
         logged.await_calls(&format!("{dialect:?}"), &CALLED);
@@ -111,12 +111,12 @@ fn an_interrupted_call_is_logged_with_the_bytes_that_were_sent() {
     let mut agent = Agent::named(&logged.relay, Dialect::V1, "a");
     let mut client = logged.relay.connect();
     client.ask(&ask("GET", "/api/a/half"));
-    let asked = agent.recv_request();
-    agent.respond_head(asked.number, &ok(100), false);
-    agent.send(asked.number, b"half", false);
+    let request = agent.recv_request();
+    agent.respond_head(request.number, &ok(100), false);
+    agent.send(request.number, b"half", false);
     assert_eq!(client.head().status, 200);
     assert_eq!(client.body(4), b"half");
-    agent.cancel(asked.number, rdv::mux::frame::CancelReason::Broke("it broke".into()));
+    agent.cancel(request.number, rdv::mux::frame::CancelReason::Broke("it broke".into()));
     assert_eq!(client.rest(), (Vec::new(), Ending::Closed));
     let mut client = logged.relay.connect();
     client.ask(&ask("GET", "/api/a/gone"));
@@ -171,7 +171,7 @@ fn agents_and_calls_are_counted_by_route_and_phase() {
     let mut agent = Agent::named(&relay, Dialect::V1, "a");
     let mut client = relay.connect();
     client.ask(&ask("GET", "/api/a/x"));
-    let asked = agent.recv_request();
+    let request = agent.recv_request();
     let connections = |scrape: &crate::support::Scrape, wanted: [u32; 3]| {
         let [agents, calling, spares] = wanted;
         scrape.assert_counts(&[
@@ -181,7 +181,7 @@ fn agents_and_calls_are_counted_by_route_and_phase() {
         ]);
     };
     connections(&relay.scrape(), [1, 1, 0]);
-    agent.respond_ok(asked.number, b"hello");
+    agent.respond_ok(request.number, b"hello");
     assert_eq!(client.response().status(), 200);
     connections(&relay.scrape(), [1, 0, 0]);
 

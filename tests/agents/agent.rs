@@ -35,14 +35,14 @@ fn now() -> Instant {
 
 /// The request that opens a WebSocket.
 pub(crate) fn upgrade(target: &str, dialect: Dialect) -> Ask {
-    let asked = ask("GET", target)
+    let request = ask("GET", target)
         .field("Connection", "Upgrade")
         .field("Upgrade", "websocket")
         .field("Sec-WebSocket-Version", "13")
         .field("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
     match dialect {
-        Dialect::Text => asked,
-        Dialect::V1 => asked.field("Sec-WebSocket-Protocol", "rdv.socket.v1"),
+        Dialect::Text => request,
+        Dialect::V1 => request.field("Sec-WebSocket-Protocol", "rdv.socket.v1"),
     }
 }
 

@@ -12,19 +12,19 @@ use crate::spare::Spare;
 use crate::support::{Relay, eventually, is_pattern, parse, pattern};
 
 /// A relay with an API, and an agent.
-struct Beside {
+struct Setup {
     relay: Relay,
     api: TcpListener,
     agent: Agent,
 }
 
-impl Beside {
-    fn start(dialect: Dialect, flags: &[&str]) -> Beside {
+impl Setup {
+    fn start(dialect: Dialect, flags: &[&str]) -> Setup {
         let api = TcpListener::bind("127.0.0.1:0").expect("a listener");
         let address = api.local_addr().expect("an address").to_string();
         let relay = Relay::start(&[&["--socket-api", &address], flags].concat());
         let agent = Agent::connect(&relay, dialect, Value::Null);
-        Beside { relay, api, agent }
+        Setup { relay, api, agent }
     }
 
     /// The API's side of the next request.
@@ -60,7 +60,7 @@ fn status(head: &str) -> &str {
 #[test]
 fn an_agent_calls_the_api_with_bodies_in_both_directions() {
     for dialect in DIALECTS {
-        let mut beside = Beside::start(dialect, &[]);
+        let mut setup = Setup::start(dialect, &[]);
         for (name, answer) in [
             ("sized", format!("{}hello", ok(5))),
             (
@@ -71,41 +71,41 @@ fn an_agent_calls_the_api_with_bodies_in_both_directions() {
             ("to the end", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello".to_owned()),
             ("after 103", format!("HTTP/1.1 103 Early Hints\r\n\r\n{}hello", ok(5))),
         ] {
-            let number = beside.agent.send_request(&head("GET /a?b", "X-Own: 1\r\n"), b"");
-            let mut api = beside.accept();
-            let asked = api.recv_request();
-            assert_eq!(asked.line(), "GET /a?b", "{dialect:?} {name}");
-            assert_eq!(asked.get("X-Own"), Some("1"));
-            assert_eq!(asked.get("Host"), Some("api.test"));
+            let number = setup.agent.send_request(&head("GET /a?b", "X-Own: 1\r\n"), b"");
+            let mut api = setup.accept();
+            let request = api.recv_request();
+            assert_eq!(request.line(), "GET /a?b", "{dialect:?} {name}");
+            assert_eq!(request.get("X-Own"), Some("1"));
+            assert_eq!(request.get("Host"), Some("api.test"));
             api.send(answer);
             drop(api);
-            let (head, body) = beside.agent.recv_response(number);
+            let (head, body) = setup.agent.recv_response(number);
             assert_eq!((status(&head), &body[..]), ("200", &b"hello"[..]), "{dialect:?} {name}");
         }
         let number =
-            beside.agent.send_request(&head("POST /up", "Content-Length: 9\r\n"), b"some body");
-        let mut api = beside.accept();
+            setup.agent.send_request(&head("POST /up", "Content-Length: 9\r\n"), b"some body");
+        let mut api = setup.accept();
         assert_eq!(api.recv_request().body, b"some body", "{dialect:?}");
         api.send("HTTP/1.1 204 No Content\r\n\r\n");
-        let (head, body) = beside.agent.recv_response(number);
+        let (head, body) = setup.agent.recv_response(number);
         assert_eq!((status(&head), body.len()), ("204", 0), "{dialect:?}");
-        beside.await_idle();
+        setup.await_idle();
     }
 }
 
 #[test]
 fn large_bodies_pass_in_both_directions() {
-    let mut beside = Beside::start(Dialect::V1, &[]);
+    let mut setup = Setup::start(Dialect::V1, &[]);
     let data = pattern(5, 3_000_000);
-    let api = beside.api.try_clone().expect("dup");
+    let api = setup.api.try_clone().expect("dup");
     let echo = std::thread::spawn(move || {
         let mut api = accept(&api);
-        let asked = api.recv_request();
-        assert_eq!(asked.get("Transfer-Encoding"), Some("chunked"));
-        api.respond_ok(&asked.body);
+        let request = api.recv_request();
+        assert_eq!(request.get("Transfer-Encoding"), Some("chunked"));
+        api.respond_ok(&request.body);
     });
-    let number = beside.agent.send_request(&head("POST /", ""), &data);
-    let (_, body) = beside.agent.recv_response(number);
+    let number = setup.agent.send_request(&head("POST /", ""), &data);
+    let (_, body) = setup.agent.recv_response(number);
     is_pattern(5, data.len(), &body).expect("the same again");
     echo.join().expect("an API");
 }
@@ -125,7 +125,7 @@ fn without_an_api_requests_are_answered_404() {
 #[test]
 fn an_unreachable_api_is_a_bad_gateway() {
     for dialect in DIALECTS {
-        let Beside { relay, api, mut agent } = Beside::start(dialect, &[]);
+        let Setup { relay, api, mut agent } = Setup::start(dialect, &[]);
         drop(api);
         let number = agent.send_request(&head("POST /", "Content-Length: 2\r\n"), b"hi");
         let (head, body) = agent.recv_response(number);
@@ -139,15 +139,15 @@ fn an_unreachable_api_is_a_bad_gateway() {
 fn an_api_that_disconnects_before_its_response_is_a_bad_gateway() {
     for dialect in DIALECTS {
         for partly in ["", "HTTP/1.1 200 OK\r\nContent-"] {
-            let mut beside = Beside::start(dialect, &[]);
-            let number = beside.agent.send_request(&head("GET /", ""), b"");
-            let mut api = beside.accept();
+            let mut setup = Setup::start(dialect, &[]);
+            let number = setup.agent.send_request(&head("GET /", ""), b"");
+            let mut api = setup.accept();
             api.recv_request();
             api.send(partly);
             drop(api);
-            let (head, _) = beside.agent.recv_response(number);
+            let (head, _) = setup.agent.recv_response(number);
             assert_eq!(status(&head), "502", "{dialect:?} {partly}");
-            beside.await_idle();
+            setup.await_idle();
         }
     }
 }
@@ -155,21 +155,24 @@ fn an_api_that_disconnects_before_its_response_is_a_bad_gateway() {
 #[test]
 fn a_truncated_response_of_the_api_never_looks_complete() {
     for dialect in DIALECTS {
-        let mut beside = Beside::start(dialect, &[]);
-        let number = beside.agent.send_request(&head("GET /", ""), b"");
-        let mut api = beside.accept();
+        let mut setup = Setup::start(dialect, &[]);
+        let number = setup.agent.send_request(&head("GET /", ""), b"");
+        let mut api = setup.accept();
         api.recv_request();
         api.send(format!("{}half", ok(8)));
-        assert_eq!(status(&beside.agent.recv_response_head(number).0), "200");
+        assert_eq!(status(&setup.agent.recv_response_head(number).0), "200");
         drop(api);
         match dialect {
             Dialect::V1 => {
-                let told = beside.agent.recv_cancel(number);
-                assert!(matches!(told, Cancelled::There(CancelReason::Broke(_))), "{told:?}");
+                let cancelled = setup.agent.recv_cancel(number);
+                assert!(
+                    matches!(cancelled, Cancelled::There(CancelReason::Broke(_))),
+                    "{cancelled:?}"
+                );
             }
             // An error can only be signalled by closing the connection.
             Dialect::Text => {
-                let closed = beside.agent.recv_close();
+                let closed = setup.agent.recv_close();
                 assert!(matches!(closed, Closed::Lost), "{closed:?}");
             }
         }
@@ -179,10 +182,10 @@ fn a_truncated_response_of_the_api_never_looks_complete() {
 #[test]
 fn an_api_that_does_not_respond_in_time_is_a_gateway_timeout() {
     for dialect in DIALECTS {
-        let mut beside = Beside::start(dialect, &["--agent-timeout", "100ms"]);
-        let number = beside.agent.send_request(&head("GET /", ""), b"");
-        let api = beside.accept();
-        let (head, body) = beside.agent.recv_response(number);
+        let mut setup = Setup::start(dialect, &["--agent-timeout", "100ms"]);
+        let number = setup.agent.send_request(&head("GET /", ""), b"");
+        let api = setup.accept();
+        let (head, body) = setup.agent.recv_response(number);
         assert_eq!(status(&head), "504", "{dialect:?}");
         assert_eq!(parse(&body)["name"], "AgentTimeoutError", "{dialect:?}");
         drop(api);
@@ -191,47 +194,47 @@ fn an_api_that_does_not_respond_in_time_is_a_gateway_timeout() {
 
 #[test]
 fn the_api_may_respond_before_the_request_is_complete() {
-    let mut beside = Beside::start(Dialect::V1, &[]);
-    let asked = head("POST /", "Content-Length: 1000000\r\n");
-    let number = beside.agent.session.request(asked.as_bytes(), false).expect("open");
-    beside.agent.flush();
-    let mut api = beside.accept();
+    let mut setup = Setup::start(Dialect::V1, &[]);
+    let request = head("POST /", "Content-Length: 1000000\r\n");
+    let number = setup.agent.session.request(request.as_bytes(), false).expect("open");
+    setup.agent.flush();
+    let mut api = setup.accept();
     api.head();
-    let Beside { relay, agent, .. } = &mut beside;
+    let Setup { relay, agent, .. } = &mut setup;
     // The relay reads both in one turn.
     relay.while_stopped(|| {
         agent.send(number, &[b'x'; 1000], false);
         api.respond_ok(b"enough");
     });
-    let (head, body) = beside.agent.recv_response(number);
+    let (head, body) = setup.agent.recv_response(number);
     assert_eq!((status(&head), &body[..]), ("200", &b"enough"[..]));
     assert_eq!(
-        beside.agent.recv_cancel(number),
+        setup.agent.recv_cancel(number),
         Cancelled::There(CancelReason::Done),
         "the rest is useless"
     );
-    beside.await_idle();
+    setup.await_idle();
 }
 
 #[test]
 fn two_text_responses_are_sent_one_after_the_other() {
-    let mut beside = Beside::start(Dialect::Text, &[]);
+    let mut setup = Setup::start(Dialect::Text, &[]);
     // The agent's session would send them in sequence.
     let ask = |agent: &mut Agent, id: &str| {
         agent.send_text(&head("GET /", &format!("X-Correlation-Id: {id}\r\n")));
     };
-    ask(&mut beside.agent, "1");
-    let mut slow = beside.accept();
+    ask(&mut setup.agent, "1");
+    let mut slow = setup.accept();
     slow.recv_request();
     slow.send(format!("{}one, ", ok(8)));
-    beside.agent.raw_until("one, ");
-    ask(&mut beside.agent, "2");
-    let mut quick = beside.accept();
+    setup.agent.raw_until("one, ");
+    ask(&mut setup.agent, "2");
+    let mut quick = setup.accept();
     quick.recv_request();
     quick.send(format!("{}the second", ok(10)));
-    beside.relay.await_turn();
+    setup.relay.await_turn();
     slow.send("end");
-    let received = beside.agent.raw_until("the second");
+    let received = setup.agent.raw_until("the second");
     let places = ["end", "X-Correlation-Id: 2\r\n", "the second"].map(|part| received.find(part));
     assert!(places.is_sorted() && places[0].is_some(), "{received}");
 }
@@ -239,46 +242,46 @@ fn two_text_responses_are_sent_one_after_the_other() {
 #[test]
 fn requests_beyond_the_limit_are_refused() {
     for dialect in DIALECTS {
-        let mut beside = Beside::start(dialect, &["--max-agent-requests", "1"]);
+        let mut setup = Setup::start(dialect, &["--max-agent-requests", "1"]);
         match dialect {
             Dialect::V1 => {
-                let first = beside.agent.send_request(&head("GET /1", ""), b"");
-                let mut api = beside.accept();
+                let first = setup.agent.send_request(&head("GET /1", ""), b"");
+                let mut api = setup.accept();
                 api.recv_request();
-                let second = beside.agent.send_request(&head("GET /2", ""), b"");
-                let told = beside.agent.recv_cancel(second);
-                assert_eq!(told, Cancelled::There(CancelReason::Busy));
+                let second = setup.agent.send_request(&head("GET /2", ""), b"");
+                let cancelled = setup.agent.recv_cancel(second);
+                assert_eq!(cancelled, Cancelled::There(CancelReason::Busy));
                 api.respond_ok(b"");
-                assert_eq!(status(&beside.agent.recv_response(first).0), "200");
+                assert_eq!(status(&setup.agent.recv_response(first).0), "200");
             }
             Dialect::Text => {
                 // The agent's session would send them in sequence.
-                beside.agent.send_text(&head("GET /1", "X-Correlation-Id: 1\r\n"));
-                let mut api = beside.accept();
+                setup.agent.send_text(&head("GET /1", "X-Correlation-Id: 1\r\n"));
+                let mut api = setup.accept();
                 api.recv_request();
-                beside.agent.send_text(&head("GET /2", "X-Correlation-Id: 2\r\n"));
-                let refused = beside.agent.raw_until("X-Correlation-Id: 2\r\n");
+                setup.agent.send_text(&head("GET /2", "X-Correlation-Id: 2\r\n"));
+                let refused = setup.agent.raw_until("X-Correlation-Id: 2\r\n");
                 assert!(refused.contains("HTTP/1.1 503 "), "{refused}");
                 api.respond_ok(b"");
-                let answered = beside.agent.raw_until("X-Correlation-Id: 1\r\n");
+                let answered = setup.agent.raw_until("X-Correlation-Id: 1\r\n");
                 assert!(answered.contains("HTTP/1.1 200 "), "{answered}");
             }
         }
-        let third = beside.agent.send_request(&head("GET /3", ""), b"");
-        beside.accept().respond_ok(b"");
-        assert_eq!(status(&beside.agent.recv_response(third).0), "200", "{dialect:?}");
+        let third = setup.agent.send_request(&head("GET /3", ""), b"");
+        setup.accept().respond_ok(b"");
+        assert_eq!(status(&setup.agent.recv_response(third).0), "200", "{dialect:?}");
     }
 }
 
 #[test]
 fn requests_from_agents_are_not_counted_as_calls() {
-    let mut beside = Beside::start(Dialect::V1, &[]);
-    let number = beside.agent.send_request(&head("GET /", ""), b"");
-    let mut api = beside.accept();
+    let mut setup = Setup::start(Dialect::V1, &[]);
+    let number = setup.agent.send_request(&head("GET /", ""), b"");
+    let mut api = setup.accept();
     api.recv_request();
-    let shown = beside.relay.admin_get("/socket").json();
+    let shown = setup.relay.admin_get("/socket").json();
     assert_eq!(shown[0]["requests"], json!(0));
     assert_eq!(shown[0]["requests_in_flight"], json!(1));
     api.respond_ok(b"");
-    beside.agent.recv_response(number);
+    setup.agent.recv_response(number);
 }

@@ -28,12 +28,12 @@ fn uploads_arrive_complete_with_a_length_and_chunked() {
                 client.send(&bytes);
                 client
             });
-            let asked = agent.recv_request();
-            is_pattern(7, length, &asked.body).unwrap_or_else(|why| panic!("{name}: {why}"));
+            let request = agent.recv_request();
+            is_pattern(7, length, &request.body).unwrap_or_else(|why| panic!("{name}: {why}"));
             let sized = (name == "sized").then(|| length.to_string());
-            assert_eq!(asked.get("Content-Length"), sized.as_deref(), "{name} {length}");
-            assert_eq!(asked.get("Transfer-Encoding"), None);
-            agent.respond_ok(asked.number, b"");
+            assert_eq!(request.get("Content-Length"), sized.as_deref(), "{name} {length}");
+            assert_eq!(request.get("Transfer-Encoding"), None);
+            agent.respond_ok(request.number, b"");
             let mut client = sender.join().expect("a sender");
             let answer = client.response();
             assert_eq!(answer.status(), 200, "{name} {length}");
@@ -55,11 +55,11 @@ fn responses_arrive_complete_with_a_length_and_without() {
                 ("not sized", "HTTP/1.1 200 OK\r\n\r\n".to_owned()),
             ] {
                 client.ask(&ask("GET", &agent.path()));
-                let asked = agent.recv_request();
+                let request = agent.recv_request();
                 // It must be read while it is being sent.
                 let answer = std::thread::scope(|scope| {
                     let reader = scope.spawn(|| client.response());
-                    agent.respond_with(asked.number, &head, &data);
+                    agent.respond_with(request.number, &head, &data);
                     reader.join().expect("a reader")
                 });
                 assert!(answer.body == data, "{dialect:?} {name} {length}");
@@ -80,10 +80,10 @@ fn expect_100_continue_is_answered() {
         client.ask(&ask("POST", &agent.path()).field("Expect", "100-continue").length(5));
         client.expect_continue();
         client.send("hello");
-        let asked = agent.recv_request();
-        assert_eq!(asked.body, b"hello", "{dialect:?}");
-        assert_eq!(asked.get("Expect"), None, "{dialect:?}");
-        agent.respond_ok(asked.number, b"thanks");
+        let request = agent.recv_request();
+        assert_eq!(request.body, b"hello", "{dialect:?}");
+        assert_eq!(request.get("Expect"), None, "{dialect:?}");
+        agent.respond_ok(request.number, b"thanks");
         assert_eq!(client.response().text(), "thanks", "{dialect:?}");
     }
     let mut client = relay.connect();
@@ -131,20 +131,20 @@ fn each_event_of_an_event_stream_arrives_at_once() {
             .spawn()
             .expect("curl");
         let mut shown = curl.stdout.take().expect("stdout");
-        let asked = agent.recv_request();
+        let request = agent.recv_request();
         agent.respond_head(
-            asked.number,
+            request.number,
             "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
             false,
         );
         for number in 0..5 {
             let event = format!("data: {number}\n\n");
-            agent.send(asked.number, event.as_bytes(), false);
+            agent.send(request.number, event.as_bytes(), false);
             let mut read = vec![0; event.len()];
             std::io::Read::read_exact(&mut shown, &mut read).expect("an event");
             assert_eq!(read, event.as_bytes(), "{dialect:?}");
         }
-        agent.send(asked.number, b"", true);
+        agent.send(request.number, b"", true);
         assert!(curl.wait().expect("curl").success(), "{dialect:?}: the end is an orderly one");
     }
 }

@@ -44,14 +44,14 @@ fn interim_responses_through_a_websocket_are_bounded() {
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut client = relay.connect();
     client.ask(&ask("GET", &agent.path()));
-    let asked = agent.recv_request();
+    let request = agent.recv_request();
     for _ in 0..17 {
-        agent.send_raw(&frame(2, 0, asked.number, INTERIM.as_bytes()));
+        agent.send_raw(&frame(2, 0, request.number, INTERIM.as_bytes()));
     }
     assert_error("one too many", &client.response(), (502, "AgentBrokeError", None));
     client.ask(&ask("GET", &agent.path()));
-    let asked = agent.recv_request();
-    agent.respond_ok(asked.number, b"the next one");
+    let request = agent.recv_request();
+    agent.respond_ok(request.number, b"the next one");
     assert_eq!(client.response().text(), "the next one");
 }
 
@@ -63,8 +63,8 @@ fn pending_handshakes_are_bounded_and_not_counted_as_agents() {
         let mut agent = Agent::named(&relay, dialect, "a");
         let mut client = relay.connect();
         client.ask(&ask("GET", "/api/a/x"));
-        let asked = agent.recv_request();
-        agent.respond_ok(asked.number, b"");
+        let request = agent.recv_request();
+        agent.respond_ok(request.number, b"");
         assert_eq!(client.response().status(), 200, "{dialect:?}");
         drop((agent, pending));
 
@@ -92,8 +92,8 @@ fn a_flood_of_small_frames_is_processed_to_its_end() {
         agent.send_raw(&[first, 0x80, 1, 2, 3, 4].repeat(20_000));
         let mut client = relay.connect();
         client.ask(&ask("GET", "/api/a/x"));
-        let asked = agent.recv_request();
-        agent.respond_ok(asked.number, b"heard");
+        let request = agent.recv_request();
+        agent.respond_ok(request.number, b"heard");
         assert_eq!(client.response().text(), "heard", "{name}");
     }
 }

@@ -22,25 +22,25 @@ fn every_method_reaches_the_agent() {
             ("PROPFIND", b"<a/>"),
             ("M-SEARCH", b""),
         ] {
-            let asked = ask(method, &format!("{place}/x"));
-            client.ask(&if body.is_empty() { asked } else { asked.body(body) });
-            let asked = agent.recv_request();
-            assert_eq!(asked.line(), format!("{method} /x"), "{dialect:?}");
-            assert_eq!(asked.body, body, "{dialect:?} {method}");
-            agent.respond_ok(asked.number, method.as_bytes());
+            let request = ask(method, &format!("{place}/x"));
+            client.ask(&if body.is_empty() { request } else { request.body(body) });
+            let request = agent.recv_request();
+            assert_eq!(request.line(), format!("{method} /x"), "{dialect:?}");
+            assert_eq!(request.body, body, "{dialect:?} {method}");
+            agent.respond_ok(request.number, method.as_bytes());
             let answer = client.response();
             assert_eq!(answer.text(), method, "{dialect:?}");
             assert!(!answer.head.closes(), "{dialect:?} {method}");
         }
         client.ask(&ask("HEAD", &format!("{place}/x")));
-        let asked = agent.recv_request();
-        assert_eq!(asked.line(), "HEAD /x");
-        agent.respond_head(asked.number, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", true);
+        let request = agent.recv_request();
+        assert_eq!(request.line(), "HEAD /x");
+        agent.respond_head(request.number, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", true);
         let answer = client.response_to("HEAD");
         assert_eq!(answer.head.get("Content-Length"), Some("7"), "{dialect:?}");
         client.ask(&ask("GET", &place));
-        let asked = agent.recv_request();
-        agent.respond_ok(asked.number, b"after HEAD");
+        let request = agent.recv_request();
+        agent.respond_ok(request.number, b"after HEAD");
         assert_eq!(client.response().text(), "after HEAD", "{dialect:?}");
     }
 }
@@ -61,9 +61,9 @@ fn the_rest_of_the_target_is_forwarded_unchanged() {
         ("/events", "/events"),
     ] {
         client.ask(&ask("GET", &format!("/api/a{rest}")));
-        let asked = agent.recv_request();
-        assert_eq!(asked.line(), format!("GET {wanted}"), "{rest:?}");
-        agent.respond_ok(asked.number, b"");
+        let request = agent.recv_request();
+        assert_eq!(request.line(), format!("GET {wanted}"), "{rest:?}");
+        agent.respond_ok(request.number, b"");
         assert_eq!(client.response().status(), 200);
     }
 }
@@ -81,12 +81,16 @@ fn fields_with_an_underscore_pass_only_with_pass_underscores() {
                     .field("X-A", "1")
                     .field("x_a", "2"),
             );
-            let asked = agent.recv_request();
-            assert_eq!(asked.get("X_Forwarded_For"), passes.then_some("192.0.2.1"), "{dialect:?}");
-            assert_eq!(asked.get("x_a"), passes.then_some("2"), "{dialect:?}");
-            assert_eq!(asked.get("X-A"), Some("1"), "{dialect:?}");
-            assert_eq!(asked.all("X-Forwarded-For"), ["127.0.0.1"], "{dialect:?}");
-            agent.respond_ok(asked.number, b"");
+            let request = agent.recv_request();
+            assert_eq!(
+                request.get("X_Forwarded_For"),
+                passes.then_some("192.0.2.1"),
+                "{dialect:?}"
+            );
+            assert_eq!(request.get("x_a"), passes.then_some("2"), "{dialect:?}");
+            assert_eq!(request.get("X-A"), Some("1"), "{dialect:?}");
+            assert_eq!(request.all("X-Forwarded-For"), ["127.0.0.1"], "{dialect:?}");
+            agent.respond_ok(request.number, b"");
             assert_eq!(client.response().status(), 200, "{dialect:?}");
         }
     }
@@ -111,22 +115,22 @@ fn fields_pass_except_hop_by_hop_ones() {
                 .field("X-Twice", "1")
                 .field("X-Twice", "2"),
         );
-        let asked = agent.recv_request();
+        let request = agent.recv_request();
         for gone in ["Connection", "X-Hop", "Keep-Alive", "TE", "Proxy-Authorization"] {
-            assert_eq!(asked.get(gone), None, "{dialect:?}");
+            assert_eq!(request.get(gone), None, "{dialect:?}");
         }
-        assert_eq!(asked.get("Authorization"), Some("Bearer of-the-api"));
-        assert_eq!(asked.get("Cookie"), Some("a=b"));
-        assert_eq!(asked.all("X-Twice"), ["1", "2"]);
-        assert_eq!(asked.get("Host"), Some("relay.test"));
-        assert_eq!(asked.get("X-Forwarded-For"), Some("127.0.0.1"));
-        assert_eq!(asked.get("X-Forwarded-Proto"), Some("http"));
-        assert_eq!(asked.get("X-Forwarded-Host"), Some("relay.test"));
-        assert_eq!(asked.get("X-Forwarded-Prefix"), Some(place.as_str()));
+        assert_eq!(request.get("Authorization"), Some("Bearer of-the-api"));
+        assert_eq!(request.get("Cookie"), Some("a=b"));
+        assert_eq!(request.all("X-Twice"), ["1", "2"]);
+        assert_eq!(request.get("Host"), Some("relay.test"));
+        assert_eq!(request.get("X-Forwarded-For"), Some("127.0.0.1"));
+        assert_eq!(request.get("X-Forwarded-Proto"), Some("http"));
+        assert_eq!(request.get("X-Forwarded-Host"), Some("relay.test"));
+        assert_eq!(request.get("X-Forwarded-Prefix"), Some(place.as_str()));
         let head = "HTTP/1.1 201 Whatever\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\
                     Connection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nLocation: /x/1\r\n\
                     Content-Length: 2\r\n\r\n";
-        agent.respond_with(asked.number, head, b"ok");
+        agent.respond_with(request.number, head, b"ok");
         let answer = client.response();
         assert_eq!((answer.status(), answer.text()), (201, "ok"));
         assert_eq!(answer.head.all("Set-Cookie"), ["a=1", "b=2"]);
@@ -146,14 +150,14 @@ fn a_correlation_id_is_generated_kept_and_returned() {
         let place = agent.path();
         let mut client = relay.connect();
         client.ask(&ask("GET", &place));
-        let asked = agent.recv_request();
-        let minted = asked.get("X-Correlation-Id").expect("one").to_owned();
-        agent.respond_ok(asked.number, b"");
+        let request = agent.recv_request();
+        let minted = request.get("X-Correlation-Id").expect("one").to_owned();
+        agent.respond_ok(request.number, b"");
         assert_eq!(client.response().head.get("X-Correlation-Id"), Some(minted.as_str()));
         client.ask(&ask("GET", &place).field("X-Correlation-Id", "mine-1"));
-        let asked = agent.recv_request();
-        assert_eq!(asked.get("X-Correlation-Id"), Some("mine-1"));
-        agent.respond_ok(asked.number, b"");
+        let request = agent.recv_request();
+        assert_eq!(request.get("X-Correlation-Id"), Some("mine-1"));
+        agent.respond_ok(request.number, b"");
         assert_eq!(client.response().head.get("X-Correlation-Id"), Some("mine-1"));
     }
     let answer = relay.exchange(&ask("GET", "/api/nobody").field("X-Correlation-Id", "mine-2"));
@@ -176,10 +180,10 @@ fn an_http_1_0_body_ends_with_the_connection() {
         {
             let mut client = relay.connect();
             client.ask(&ask("GET", &agent.path()).http10());
-            let asked = agent.recv_request();
-            assert_eq!(asked.line(), "GET /", "{dialect:?} {name}: HTTP/1.1 to the agent");
-            assert_eq!(asked.get("Host"), Some(""));
-            agent.respond_with(asked.number, &head, b"hello");
+            let request = agent.recv_request();
+            assert_eq!(request.line(), "GET /", "{dialect:?} {name}: HTTP/1.1 to the agent");
+            assert_eq!(request.get("Host"), Some(""));
+            agent.respond_with(request.number, &head, b"hello");
             let answer = client.response();
             assert_eq!(answer.text(), "hello", "{dialect:?} {name}");
             assert_eq!(answer.ending, Ending::Complete, "{dialect:?} {name}");
@@ -243,8 +247,8 @@ fn responses_without_a_body_end_with_their_head() {
             ("an odd status", "HTTP/1.1 599 Odd\r\nContent-Length: 0\r\n\r\n", 599, Some("0")),
         ] {
             client.ask(&ask("GET", &place));
-            let asked = agent.recv_request();
-            agent.respond_head(asked.number, head, true);
+            let request = agent.recv_request();
+            agent.respond_head(request.number, head, true);
             let answer = client.response();
             assert_eq!(answer.status(), status, "{dialect:?} {name}");
             assert_eq!(answer.head.get("Content-Length"), length, "{dialect:?} {name}");
@@ -259,19 +263,19 @@ fn interim_responses_of_an_agent_are_skipped() {
     let mut agent = Agent::connect(&relay, Dialect::V1, serde_json::Value::Null);
     let mut client = relay.connect();
     client.ask(&ask("GET", &agent.path()));
-    let asked = agent.recv_request();
+    let request = agent.recv_request();
     let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n";
-    agent.send_raw(&crate::agent::frame(2, 0, asked.number, hints));
-    agent.respond_ok(asked.number, b"final");
+    agent.send_raw(&crate::agent::frame(2, 0, request.number, hints));
+    agent.respond_ok(request.number, b"final");
     let answer = client.response();
     assert_eq!((answer.status(), answer.text()), (200, "final"));
 
     let mut agent = Agent::connect(&relay, Dialect::Text, serde_json::Value::Null);
     client.ask(&ask("GET", &agent.path()));
-    let asked = agent.recv_request();
-    let id = asked.get("X-Correlation-Id").expect("an id");
+    let request = agent.recv_request();
+    let id = request.get("X-Correlation-Id").expect("an id");
     agent.send_text(&format!("HTTP/1.1 102 Processing\r\nX-Correlation-Id: {id}\r\n\r\n"));
-    agent.respond_ok(asked.number, b"final");
+    agent.respond_ok(request.number, b"final");
     assert_eq!(client.response().text(), "final");
 }
 

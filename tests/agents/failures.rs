@@ -107,8 +107,8 @@ fn an_agent_that_does_not_respond_in_time_is_a_gateway_timeout() {
         let mut called = Called::start(&["--agent-timeout", "100ms"], dialect);
         assert_error("late", &called.client.response(), (504, "AgentTimeoutError", None));
         if dialect == Dialect::V1 {
-            let told = called.agent.recv_cancel(called.number);
-            assert_eq!(told, Cancelled::There(CancelReason::Late));
+            let cancelled = called.agent.recv_cancel(called.number);
+            assert_eq!(cancelled, Cancelled::There(CancelReason::Late));
         } else {
             // The agent gets no notice, and its late response is dropped.
             called.agent.respond_ok(called.number, b"too late");
@@ -221,8 +221,8 @@ fn a_client_disconnect_cancels_the_call_at_the_agent() {
             }
             let Called { relay, mut agent, client, number } = called;
             client.leave(way);
-            let told = agent.recv_cancel(number);
-            assert_eq!(told, Cancelled::There(CancelReason::Gone), "{way:?} {begun}");
+            let cancelled = agent.recv_cancel(number);
+            assert_eq!(cancelled, Cancelled::There(CancelReason::Gone), "{way:?} {begun}");
             relay.await_turn();
         }
         let called = Called::with(&[], Dialect::V1, |place| {

@@ -24,8 +24,8 @@ fn a_client_that_does_not_read_blocks_no_other_call() {
     let mut other = relay.connect();
     for _ in 0..3 {
         other.ask(&ask("GET", &agent.path()));
-        let asked = agent.recv_request();
-        agent.respond_ok(asked.number, b"not blocked");
+        let request = agent.recv_request();
+        agent.respond_ok(request.number, b"not blocked");
         assert_eq!(other.response().text(), "not blocked");
     }
     relay.await_turn();
@@ -64,22 +64,22 @@ fn an_upload_is_paused_while_the_agent_does_not_consume_it() {
     let (number, _, _) = agent.recv_request_head();
     let mut sent = 0;
     let part = vec![b'x'; 1 << 20];
-    let mut came = 0;
+    let mut received = 0;
     eventually("the window is full", || {
         sent += client.send_what_fits(&part).expect("still connected");
         while let Some(event) = agent.poll() {
             if let Event::Body { bytes, .. } = event {
-                came += bytes.len();
+                received += bytes.len();
             }
         }
-        (came == 256 << 10).then_some(())
+        (received == 256 << 10).then_some(())
     });
     relay.await_turn();
-    assert!(sent >= came);
+    assert!(sent >= received);
     let mut other = relay.connect();
     other.ask(&ask("GET", &agent.path()));
-    let asked = agent.recv_request();
-    agent.respond_ok(asked.number, b"");
+    let request = agent.recv_request();
+    agent.respond_ok(request.number, b"");
     assert_eq!(other.response().status(), 200, "other calls are not blocked");
     agent.cancel(number, rdv::mux::frame::CancelReason::Gone);
     assert_eq!(client.response().status(), 502);

@@ -14,8 +14,9 @@ use crate::support::{Lineage, Wire, ask, assert_error, await_end_of, eventually}
 fn with_listener() -> (Lineage, SocketAddr) {
     let line = Lineage::start(&["--socket-listen", "127.0.0.1:0"]);
     let address = eventually("agents are served", || {
-        let said = line.first.process().stdout();
-        let place = said.lines().find_map(|line| line.strip_prefix("agents are served on ws://"));
+        let printed = line.first.process().stdout();
+        let place =
+            printed.lines().find_map(|line| line.strip_prefix("agents are served on ws://"));
         place.and_then(|place| place.parse().ok())
     });
     (line, address)
@@ -34,9 +35,9 @@ fn attach(line: &Lineage, address: SocketAddr, dialect: Dialect, name: &str) -> 
 fn assert_called(line: &Lineage, agent: &mut Agent, name: &str) {
     let mut client = Wire::connect(line.address());
     client.ask(&ask("GET", &format!("/api/{name}/x")));
-    let asked = agent.recv_request();
-    assert_eq!(asked.line(), "GET /x", "{name}");
-    agent.respond_ok(asked.number, b"here again");
+    let request = agent.recv_request();
+    assert_eq!(request.line(), "GET /x", "{name}");
+    agent.respond_ok(request.number, b"here again");
     assert_eq!(client.response().text(), "here again", "{name}");
 }
 
@@ -48,7 +49,7 @@ fn agents_move_to_the_new_process_and_the_old_one_completes_calls() {
         let mut busy = attach(&line, address, dialect, "busy");
         let mut client = line.first.connect();
         client.ask(&ask("GET", "/api/busy/before"));
-        let asked = busy.recv_request();
+        let request = busy.recv_request();
         line.hand_over();
 
         idle.was_sent_away();
@@ -61,7 +62,7 @@ fn agents_move_to_the_new_process_and_the_old_one_completes_calls() {
         assert_called(&line, &mut again, "busy");
 
         assert!(!line.first.ended(), "{dialect:?}: a call goes on");
-        busy.respond_ok(asked.number, b"to its end");
+        busy.respond_ok(request.number, b"to its end");
         let answer = client.response();
         assert_eq!(answer.text(), "to its end", "{dialect:?}");
         assert!(answer.head.closes(), "{dialect:?}");

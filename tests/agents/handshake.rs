@@ -16,9 +16,9 @@ fn an_agent_is_reachable_by_name_and_by_connection_id() {
         for place in [format!("/api/{name}"), agent.path()] {
             let mut client = relay.connect();
             client.ask(&ask("GET", &format!("{place}/a?b=c")));
-            let asked = agent.recv_request();
-            assert_eq!(asked.line(), "GET /a?b=c", "{dialect:?}");
-            agent.respond_ok(asked.number, b"hello");
+            let request = agent.recv_request();
+            assert_eq!(request.line(), "GET /a?b=c", "{dialect:?}");
+            agent.respond_ok(request.number, b"hello");
             assert_eq!(client.response().text(), "hello", "{dialect:?} {place}");
         }
         let welcome = agent.welcome();
@@ -46,9 +46,9 @@ fn an_agent_without_a_name_is_reachable_by_connection_id() {
         assert_eq!(agent.welcome().tunnel_secret, None, "{name}: none are wanted");
         let mut client = relay.connect();
         client.ask(&ask("GET", &agent.path()));
-        let asked = agent.recv_request();
-        assert_eq!(asked.line(), "GET /", "{name}");
-        agent.respond_ok(asked.number, b"");
+        let request = agent.recv_request();
+        assert_eq!(request.line(), "GET /", "{name}");
+        agent.respond_ok(request.number, b"");
         assert_eq!(client.response().status(), 200, "{name}");
     }
 }
@@ -71,8 +71,8 @@ fn a_call_right_after_the_welcome_reaches_the_agent() {
     // An accepted agent can be called even before it has read the acknowledgement.
     let mut client = relay.connect();
     client.ask(&ask("GET", "/api/early/a").field("X-Correlation-Id", "7"));
-    let asked = agent.text();
-    assert!(asked.starts_with("GET /a HTTP/1.1\r\n"), "{asked}");
+    let request = agent.text();
+    assert!(request.starts_with("GET /a HTTP/1.1\r\n"), "{request}");
     agent.send_text(r#"{"Type":"ClientHandshakeAckFrame"}"#);
     agent.send_text("HTTP/1.1 200 OK\r\nX-Correlation-Id: 7\r\nContent-Length: 2\r\n\r\nhi");
     assert_eq!(client.response().text(), "hi");

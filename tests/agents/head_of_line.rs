@@ -29,7 +29,7 @@ fn a_client_that_does_not_read_a_text_response_is_disconnected_alone() {
     assert!(body.len() < LARGE_BYTES, "the rest was dropped");
     assert_ne!(ending, Ending::Complete);
     other.ask(&ask("GET", &agent.path()));
-    let asked = agent.recv_request();
-    agent.respond_ok(asked.number, b"still there");
+    let request = agent.recv_request();
+    agent.respond_ok(request.number, b"still there");
     assert_eq!(other.response().text(), "still there");
 }

@@ -84,9 +84,9 @@ fn an_agent_uses_little_memory_after_a_call() {
         let each = cost_of_each(dialect, |relay, agent| {
             let mut client = relay.connect();
             client.ask(&ask("POST", &agent.path()).body(&body));
-            let asked = agent.recv_request();
-            assert_eq!(asked.body.len(), body.len());
-            agent.respond_ok(asked.number, &body);
+            let request = agent.recv_request();
+            assert_eq!(request.body.len(), body.len());
+            agent.respond_ok(request.number, &body);
             assert_eq!(client.response().body.len(), body.len());
         });
         assert!(each < AGENT_MAX_BYTES, "{dialect:?}: {each} bytes for each");

@@ -40,8 +40,8 @@ fn a_name_in_use_is_refused_without_the_secret() {
     }
     let mut client = relay.connect();
     client.ask(&ask("GET", "/api/a"));
-    let asked = agent.recv_request();
-    agent.respond_ok(asked.number, b"still here");
+    let request = agent.recv_request();
+    agent.respond_ok(request.number, b"still here");
     assert_eq!(client.response().text(), "still here");
 }
 
@@ -60,9 +60,9 @@ fn the_secret_allows_taking_over_the_name() {
         assert_error("a call of the old one", &waiting.response(), (502, "AgentGoneError", None));
         let mut client = relay.connect();
         client.ask(&ask("GET", "/api/a/new"));
-        let asked = new.recv_request();
-        assert_eq!(asked.line(), "GET /new");
-        new.respond_ok(asked.number, b"");
+        let request = new.recv_request();
+        assert_eq!(request.line(), "GET /new");
+        new.respond_ok(request.number, b"");
         assert_eq!(client.response().status(), 200, "{dialect:?}");
         new.close(close::NORMAL, "");
         eventually("it disconnects", || (relay.get("/api/a").status() == 404).then_some(()));

@@ -18,14 +18,14 @@ fn a_draining_relay_completes_calls_and_then_closes_agents() {
         let mut agent = Agent::connect(&relay, dialect, Value::Null);
         let mut client = relay.connect();
         client.ask(&ask("GET", &agent.path()));
-        let asked = agent.recv_request();
+        let request = agent.recv_request();
         relay.signal(Signal::SIGTERM);
         idle.was_sent_away();
         match dialect {
             Dialect::V1 => assert_eq!(unknown.close_frame().0, close::GOING_AWAY),
             Dialect::Text => assert_eq!(unknown.recv_close(), Closed::Lost),
         }
-        agent.respond_ok(asked.number, b"to its end");
+        agent.respond_ok(request.number, b"to its end");
         let answer = client.response();
         assert_eq!(answer.text(), "to its end", "{dialect:?}");
         assert!(answer.head.closes(), "{dialect:?}");
@@ -65,9 +65,9 @@ fn an_immediate_stop_ends_calls_and_closes_agents() {
         let mut other = Agent::connect(&relay, dialect, Value::Null);
         let mut begun = relay.connect();
         begun.ask(&ask("GET", &other.path()));
-        let asked = other.recv_request();
-        other.respond_head(asked.number, &ok(100), false);
-        other.send(asked.number, b"half", false);
+        let request = other.recv_request();
+        other.respond_head(request.number, &ok(100), false);
+        other.send(request.number, b"half", false);
         assert_eq!(begun.head().status, 200);
         assert_eq!(begun.body(4), b"half");
         relay.signal(Signal::SIGINT);

@@ -15,7 +15,7 @@ const REASON: &str = "a reason of a hundred and twenty-three bytes at most, whic
 #[test]
 fn a_subscriber_that_does_not_read_is_disconnected() {
     // It must not be disconnected for being idle.
-    let flags = ["--max-followers", "2", "--event-keep-alive", "1h"];
+    let flags = ["--max-subscribers", "2", "--event-keep-alive", "1h"];
     let relay = Relay::start(&[&TRUSTING[..], &flags].concat());
     let mut idle = Wire::connect_narrow(relay.address());
     idle.ask(&ask("GET", "/socket/events"));
@@ -30,19 +30,19 @@ fn a_subscriber_that_does_not_read_is_disconnected() {
     };
     assert_eq!(watch(&relay), 503, "no further subscriber is accepted");
 
-    let mut came = 0;
+    let mut received = 0;
     let dropped = (0..AGENTS).any(|number| {
         let name = format!("{number:063}");
         Agent::named(&relay, Dialect::V1, &name).close(4000, REASON);
         let kinds = ["event: ConnectionReceived", "event: ConnectionFailure"];
-        came += kinds.iter().map(|kind| await_event(&mut reader, kind)).count();
+        received += kinds.iter().map(|kind| await_event(&mut reader, kind)).count();
         number % 50 == 49 && watch(&relay) == 200
     });
-    assert!(dropped, "still connected after {came} events");
+    assert!(dropped, "still connected after {received} events");
     let (bytes, ending) = idle.rest();
     assert_ne!(ending, Ending::Complete, "it was cut off");
     let events = String::from_utf8(bytes).expect("UTF-8").matches("event: ").count();
-    assert!(events < came, "{events} of {came}");
+    assert!(events < received, "{events} of {received}");
     // The subscriber that reads is notified of the next agent.
     let _agent = Agent::connect(&relay, Dialect::V1, json!({}));
     await_event(&mut reader, "event: ConnectionReceived");

@@ -40,8 +40,8 @@ fn a_client_that_resets_before_its_upgrade_takes_no_agent_slot() {
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut client = relay.connect();
     client.ask(&ask("GET", &agent.path()));
-    let asked = agent.recv_request();
-    agent.respond_ok(asked.number, b"here");
+    let request = agent.recv_request();
+    agent.respond_ok(request.number, b"here");
     assert_eq!(client.response().text(), "here");
 }
 
@@ -82,8 +82,8 @@ fn a_reset_by_the_api_does_not_complete_a_close_delimited_response() {
     assert_eq!(agent.recv_body_after_head(number), b"half");
     SockRef::from(&api.sender()).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
     drop(api);
-    let told = agent.recv_cancel(number);
-    assert!(matches!(told, Cancelled::There(CancelReason::Broke(_))), "{told:?}");
+    let cancelled = agent.recv_cancel(number);
+    assert!(matches!(cancelled, Cancelled::There(CancelReason::Broke(_))), "{cancelled:?}");
 }
 
 #[test]
@@ -120,8 +120,8 @@ fn unsolicited_bytes_on_a_tunnel_are_no_response() {
         other.ask(&ask("GET", &agent.path()));
     });
     is_pattern(3, body.len(), &client.body(body.len())).expect("the complete response");
-    let asked = agent.recv_request();
-    agent.respond_ok(asked.number, b"yes");
+    let request = agent.recv_request();
+    agent.respond_ok(request.number, b"yes");
     assert_eq!(other.response().text(), "yes");
     spare.expect_end();
 }

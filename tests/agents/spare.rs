@@ -95,16 +95,16 @@ impl Spare {
 
     /// The next request with its complete body.
     pub(crate) fn recv_request(&mut self) -> ReceivedRequest {
-        let mut asked = ReceivedRequest { number: 0, head: self.head(), body: Vec::new() };
-        let length = asked.get("Content-Length").map(|length| length.parse().expect("a length"));
-        let chunked = asked.get("Transfer-Encoding") == Some("chunked");
-        asked.body = match (length, chunked) {
+        let mut request = ReceivedRequest { number: 0, head: self.head(), body: Vec::new() };
+        let length = request.get("Content-Length").map(|length| length.parse().expect("a length"));
+        let chunked = request.get("Transfer-Encoding") == Some("chunked");
+        request.body = match (length, chunked) {
             (Some(length), false) => self.read_exactly(length),
             (None, true) => self.chunks(),
             (None, false) => Vec::new(),
-            (Some(_), true) => panic!("both framings: {}", asked.head),
+            (Some(_), true) => panic!("both framings: {}", request.head),
         };
-        asked
+        request
     }
 
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {

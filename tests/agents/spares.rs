@@ -11,7 +11,7 @@ use crate::spare::{Spare, open_request};
 use crate::support::{Ending, Relay, Wire, ask, assert_error, chunks, is_pattern, pattern};
 
 /// A relay, an agent with one tunnel, and a client.
-struct Spared {
+struct Setup {
     relay: Relay,
     agent: Agent,
     spare: Spare,
@@ -19,21 +19,21 @@ struct Spared {
     place: String,
 }
 
-impl Spared {
-    pub(crate) fn start(flags: &[&str]) -> Spared {
+impl Setup {
+    fn start(flags: &[&str]) -> Setup {
         let relay = Relay::start(&[BUSY, flags].concat());
         let agent = Agent::connect(&relay, Dialect::V1, Value::Null);
         let spare = Spare::of(&relay, &agent);
         let client = relay.connect();
         let place = agent.path();
-        Spared { relay, agent, spare, client, place }
+        Setup { relay, agent, spare, client, place }
     }
 
     /// A call over the tunnel, with an immediate response.
     fn assert_next_call_succeeds(&mut self) {
         self.client.ask(&ask("GET", &format!("{}/again", self.place)));
-        let asked = self.spare.recv_request();
-        assert_eq!(asked.line(), "GET /again");
+        let request = self.spare.recv_request();
+        assert_eq!(request.line(), "GET /again");
         self.spare.respond_ok(b"fine");
         assert_eq!(self.client.response().text(), "fine");
     }
@@ -62,19 +62,19 @@ fn only_the_agent_can_open_its_tunnels() {
 
 #[test]
 fn a_tunnel_is_reused() {
-    let mut spared = Spared::start(&[]);
+    let mut setup = Setup::start(&[]);
     for number in 0..5 {
-        let request = ask("POST", &format!("{}/{number}", spared.place)).field("Keep-Alive", "x");
-        spared.client.ask(&request.body(format!("body {number}")));
-        let asked = spared.spare.recv_request();
-        assert_eq!(asked.line(), format!("POST /{number}"));
-        assert_eq!(asked.body, format!("body {number}").as_bytes());
-        assert_eq!(asked.get("X-Forwarded-For"), Some("127.0.0.1"));
-        assert_eq!(asked.get("Keep-Alive"), None);
-        spared.spare.respond_ok(format!("answer {number}").as_bytes());
-        let answer = spared.client.response();
+        let request = ask("POST", &format!("{}/{number}", setup.place)).field("Keep-Alive", "x");
+        setup.client.ask(&request.body(format!("body {number}")));
+        let request = setup.spare.recv_request();
+        assert_eq!(request.line(), format!("POST /{number}"));
+        assert_eq!(request.body, format!("body {number}").as_bytes());
+        assert_eq!(request.get("X-Forwarded-For"), Some("127.0.0.1"));
+        assert_eq!(request.get("Keep-Alive"), None);
+        setup.spare.respond_ok(format!("answer {number}").as_bytes());
+        let answer = setup.client.response();
         assert_eq!(answer.text(), format!("answer {number}"));
-        let id = asked.get("X-Correlation-Id");
+        let id = request.get("X-Correlation-Id");
         assert_eq!(answer.head.get("X-Correlation-Id"), id);
         assert!(!answer.head.closes());
     }
@@ -82,7 +82,7 @@ fn a_tunnel_is_reused() {
 
 #[test]
 fn a_tunnel_is_reusable_after_a_response_of_any_framing() {
-    let mut spared = Spared::start(&[]);
+    let mut setup = Setup::start(&[]);
     for (name, method, answer, status, body) in [
         ("HEAD", "HEAD", ok(7), 200, ""),
         ("204", "DELETE", "HTTP/1.1 204 No Content\r\n\r\n".into(), 204, ""),
@@ -99,36 +99,36 @@ fn a_tunnel_is_reusable_after_a_response_of_any_framing() {
             "abc",
         ),
     ] {
-        spared.client.ask(&ask(method, &spared.place));
-        spared.spare.recv_request();
-        spared.spare.send(answer);
-        let answer = spared.client.response_to(method);
+        setup.client.ask(&ask(method, &setup.place));
+        setup.spare.recv_request();
+        setup.spare.send(answer);
+        let answer = setup.client.response_to(method);
         assert_eq!((answer.status(), answer.text()), (status, body), "{name}");
         assert_eq!(answer.ending, Ending::Complete, "{name}");
-        spared.assert_next_call_succeeds();
+        setup.assert_next_call_succeeds();
     }
 }
 
 #[test]
 fn large_bodies_pass_unchanged_in_both_directions() {
     const LENGTH: usize = 16 << 20;
-    let mut spared = Spared::start(&[]);
+    let mut setup = Setup::start(&[]);
     let data = pattern(11, LENGTH);
     for (name, bytes) in [
-        ("sized", ask("POST", &spared.place).body(&data).bytes()),
+        ("sized", ask("POST", &setup.place).body(&data).bytes()),
         (
             "chunked",
-            ask("POST", &spared.place).chunked().raw_body(&chunks(&data, &[70_000, 9])).bytes(),
+            ask("POST", &setup.place).chunked().raw_body(&chunks(&data, &[70_000, 9])).bytes(),
         ),
     ] {
         std::thread::scope(|scope| {
-            let mut sender = spared.client.sender();
+            let mut sender = setup.client.sender();
             scope.spawn(move || sender.write_all(&bytes).expect("an upload"));
-            let asked = spared.spare.recv_request();
-            is_pattern(11, LENGTH, &asked.body).unwrap_or_else(|why| panic!("{name}: {why}"));
+            let request = setup.spare.recv_request();
+            is_pattern(11, LENGTH, &request.body).unwrap_or_else(|why| panic!("{name}: {why}"));
         });
         std::thread::scope(|scope| {
-            let mut sender = spared.spare.sender();
+            let mut sender = setup.spare.sender();
             let answer = if name == "sized" {
                 [ok(LENGTH).as_bytes(), &data].concat()
             } else {
@@ -136,58 +136,58 @@ fn large_bodies_pass_unchanged_in_both_directions() {
                 [&head[..], &chunks(&data, &[100_000, 3])].concat()
             };
             scope.spawn(move || sender.write_all(&answer).expect("an answer"));
-            let answer = spared.client.response();
+            let answer = setup.client.response();
             is_pattern(11, LENGTH, &answer.body).unwrap_or_else(|why| panic!("{name}: {why}"));
             assert_eq!(answer.ending, Ending::Complete, "{name}");
         });
         // Low-water marks are back to a minimum on both connections after a bulk transfer.
-        spared.assert_next_call_succeeds();
-        spared.assert_next_call_succeeds();
+        setup.assert_next_call_succeeds();
+        setup.assert_next_call_succeeds();
     }
 }
 
 #[test]
 fn an_early_response_ends_the_upload_and_both_connections() {
-    let mut spared = Spared::start(&[]);
-    spared.client.ask(&ask("POST", &spared.place).length(1 << 30).raw_body(b"some"));
-    spared.spare.head();
-    spared.spare.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
-    let answer = spared.client.response();
+    let mut setup = Setup::start(&[]);
+    setup.client.ask(&ask("POST", &setup.place).length(1 << 30).raw_body(b"some"));
+    setup.spare.head();
+    setup.spare.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+    let answer = setup.client.response();
     assert_eq!((answer.status(), answer.text()), (403, "no"));
     assert!(answer.head.closes());
-    spared.client.finish_sending();
-    spared.client.expect_end();
-    spared.spare.drain();
-    spared.relay.await_turn();
+    setup.client.finish_sending();
+    setup.client.expect_end();
+    setup.spare.drain();
+    setup.relay.await_turn();
 }
 
 #[test]
 fn a_tunnel_that_closes_after_its_response_is_not_reused() {
-    let mut spared = Spared::start(&[]);
-    spared.client.ask(&ask("GET", &spared.place));
-    spared.spare.recv_request();
-    spared.spare.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
-    let answer = spared.client.response();
+    let mut setup = Setup::start(&[]);
+    setup.client.ask(&ask("GET", &setup.place));
+    setup.spare.recv_request();
+    setup.spare.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+    let answer = setup.client.response();
     assert_eq!(answer.text(), "ok");
     assert!(!answer.head.closes(), "the client's connection is another one");
-    spared.spare.expect_end();
+    setup.spare.expect_end();
     // The next call uses the WebSocket.
-    spared.client.ask(&ask("GET", &spared.place));
-    let asked = spared.agent.recv_request();
-    spared.agent.respond_ok(asked.number, b"over frames");
-    assert_eq!(spared.client.response().text(), "over frames");
+    setup.client.ask(&ask("GET", &setup.place));
+    let request = setup.agent.recv_request();
+    setup.agent.respond_ok(request.number, b"over frames");
+    assert_eq!(setup.client.response().text(), "over frames");
 }
 
 #[test]
 fn an_idle_tunnel_that_closes_fails_no_call() {
-    let Spared { relay, mut agent, spare, mut client, place } = Spared::start(&[]);
+    let Setup { relay, mut agent, spare, mut client, place } = Setup::start(&[]);
     drop(spare);
     crate::support::eventually("it is removed", || {
         (relay.admin_get("/socket").json()[0]["spares"] == 0).then_some(())
     });
     client.ask(&ask("GET", &place));
-    let asked = agent.recv_request();
-    agent.respond_ok(asked.number, b"over frames");
+    let request = agent.recv_request();
+    agent.respond_ok(request.number, b"over frames");
     assert_eq!(client.response().text(), "over frames");
 }
 
@@ -198,7 +198,7 @@ fn a_tunnel_lost_during_a_call_is_a_bad_gateway_or_a_truncation() {
         ("within it", true, false, Ending::Closed),
         ("within it, HTTP/1.0", true, true, Ending::Reset),
     ] {
-        let Spared { relay, agent: _agent, mut spare, mut client, place } = Spared::start(&[]);
+        let Setup { relay, agent: _agent, mut spare, mut client, place } = Setup::start(&[]);
         let request = ask("GET", &place);
         client.ask(&if http10 { request.http10() } else { request });
         spare.recv_request();
@@ -219,7 +219,7 @@ fn a_tunnel_lost_during_a_call_is_a_bad_gateway_or_a_truncation() {
 #[test]
 fn a_client_disconnect_closes_the_tunnel() {
     for begun in [false, true] {
-        let Spared { relay, agent: _agent, mut spare, client, place } = Spared::start(&[]);
+        let Setup { relay, agent: _agent, mut spare, client, place } = Setup::start(&[]);
         let mut client = client;
         client.ask(&ask("GET", &place));
         spare.recv_request();
@@ -235,7 +235,7 @@ fn a_client_disconnect_closes_the_tunnel() {
 
 #[test]
 fn a_call_through_a_tunnel_outlives_the_websocket() {
-    let Spared { relay, mut agent, mut spare, mut client, place } = Spared::start(&[]);
+    let Setup { relay, mut agent, mut spare, mut client, place } = Setup::start(&[]);
     client.ask(&ask("GET", &place));
     spare.recv_request();
     agent.close(close::NORMAL, "");
@@ -249,29 +249,29 @@ fn a_call_through_a_tunnel_outlives_the_websocket() {
 
 #[test]
 fn pipelining_and_expect_100_continue_work_through_a_tunnel() {
-    let mut spared = Spared::start(&[]);
-    let get = |n: u32| ask("GET", &format!("{}/{n}", spared.place)).bytes();
+    let mut setup = Setup::start(&[]);
+    let get = |n: u32| ask("GET", &format!("{}/{n}", setup.place)).bytes();
     let all = [get(0), get(1), get(2)].concat();
-    spared.client.send(all);
+    setup.client.send(all);
     for number in 0..3 {
-        assert_eq!(spared.spare.recv_request().line(), format!("GET /{number}"));
-        spared.spare.respond_ok(number.to_string().as_bytes());
-        assert_eq!(spared.client.response().text(), number.to_string());
+        assert_eq!(setup.spare.recv_request().line(), format!("GET /{number}"));
+        setup.spare.respond_ok(number.to_string().as_bytes());
+        assert_eq!(setup.client.response().text(), number.to_string());
     }
-    let patient = ask("POST", &spared.place).field("Expect", "100-continue").length(2);
-    spared.client.ask(&patient);
-    spared.client.expect_continue();
-    spared.client.send("hi");
-    assert_eq!(spared.spare.recv_request().body, b"hi");
-    spared.spare.respond_ok(b"");
-    assert_eq!(spared.client.response().status(), 200);
-    let mut old = spared.relay.connect();
-    old.ask(&ask("GET", &spared.place).http10());
-    spared.spare.recv_request();
-    spared.spare.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nold\r\n0\r\n\r\n");
+    let expecting = ask("POST", &setup.place).field("Expect", "100-continue").length(2);
+    setup.client.ask(&expecting);
+    setup.client.expect_continue();
+    setup.client.send("hi");
+    assert_eq!(setup.spare.recv_request().body, b"hi");
+    setup.spare.respond_ok(b"");
+    assert_eq!(setup.client.response().status(), 200);
+    let mut old = setup.relay.connect();
+    old.ask(&ask("GET", &setup.place).http10());
+    setup.spare.recv_request();
+    setup.spare.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nold\r\n0\r\n\r\n");
     let answer = old.response();
     assert_eq!((answer.text(), answer.ending), ("old", Ending::Complete));
-    spared.assert_next_call_succeeds();
+    setup.assert_next_call_succeeds();
 }
 
 /// The agent has sent its part of the first response, whose tail is still in flight. Closing with
@@ -279,16 +279,16 @@ fn pipelining_and_expect_100_continue_work_through_a_tunnel() {
 #[test]
 fn a_failed_call_does_not_truncate_the_previous_response() {
     const BEGUN: &[u8] = b"0123456789";
-    let mut spared = Spared::start(&[]);
-    let mut client = Wire::connect_narrow(spared.relay.address());
+    let mut setup = Setup::start(&[]);
+    let mut client = Wire::connect_narrow(setup.relay.address());
     let body = pattern(0, 300_000);
-    client.ask(&ask("GET", &spared.place));
-    spared.spare.recv_request();
-    spared.spare.respond_ok(&body);
-    client.ask(&ask("POST", &spared.place).chunked().raw_body(b"5\r\nhello\r\n"));
-    spared.spare.head();
-    spared.spare.send([ok(1000).as_bytes(), BEGUN].concat());
-    spared.relay.await_turn();
+    client.ask(&ask("GET", &setup.place));
+    setup.spare.recv_request();
+    setup.spare.respond_ok(&body);
+    client.ask(&ask("POST", &setup.place).chunked().raw_body(b"5\r\nhello\r\n"));
+    setup.spare.head();
+    setup.spare.send([ok(1000).as_bytes(), BEGUN].concat());
+    setup.relay.await_turn();
     // Not a valid chunk size, followed by more bytes than one read takes.
     client.send_what_fits(&b"no size\r\n".repeat(60_000)).expect("a connection");
     assert!(client.response().body == body, "the first answer is complete");

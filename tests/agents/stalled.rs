@@ -20,9 +20,9 @@ fn assert_others_are_served(relay: &Relay, other: &mut Agent) {
     for _ in 0..3 {
         let mut client = relay.connect();
         client.ask(&ask("POST", &other.path()).body("a question"));
-        let asked = other.recv_request();
-        assert_eq!(asked.body, b"a question");
-        other.respond_ok(asked.number, b"another agent");
+        let request = other.recv_request();
+        assert_eq!(request.body, b"a question");
+        other.respond_ok(request.number, b"another agent");
         assert_eq!(client.response().text(), "another agent");
         pair.pass(b"more");
     }
@@ -46,9 +46,9 @@ fn a_client_that_stalls_during_a_response_blocks_nothing() {
     let mut client = relay.connect();
     for _ in 0..3 {
         client.ask(&ask("POST", &agent.path()).body("a question"));
-        let asked = agent.recv_request();
-        assert_eq!(asked.body, b"a question");
-        agent.respond_ok(asked.number, b"the same agent");
+        let request = agent.recv_request();
+        assert_eq!(request.body, b"a question");
+        agent.respond_ok(request.number, b"the same agent");
         assert_eq!(client.response().text(), "the same agent");
     }
     assert_others_are_served(&relay, &mut other);

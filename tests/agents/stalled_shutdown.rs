@@ -16,13 +16,13 @@ fn an_agent_sends_no_new_requests_to_a_draining_relay() {
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut client = relay.connect();
     client.ask(&ask("GET", &agent.path()));
-    let asked = agent.recv_request();
+    let request = agent.recv_request();
     relay.signal(Signal::SIGTERM);
     agent.await_event(|event| matches!(event, Event::Draining).then_some(()));
     let number = agent.send_request("GET / HTTP/1.1\r\nHost: api.test\r\n\r\n", b"");
     let (head, _) = agent.recv_response(number);
     assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
-    agent.respond_ok(asked.number, b"done");
+    agent.respond_ok(request.number, b"done");
     assert_eq!(client.response().text(), "done");
     assert!(matches!(agent.recv_close(), Closed::There(close::GOING_AWAY, _)));
     eventually("the relay ends", || relay.ended().then_some(()));

@@ -27,7 +27,7 @@ fn the_list_contains_an_object_per_agent() {
     let mut agent = Agent::connect(&relay, Dialect::V1, json!({ "name": "a", "of": [1, 2] }));
     let mut client = relay.connect();
     client.ask(&ask("GET", "/api/a"));
-    let asked = agent.recv_request();
+    let request = agent.recv_request();
     let list = relay.admin_get("/socket").json();
     let shown = &list[0];
     assert_eq!(shown["id"], agent.welcome().connection.to_string());
@@ -42,7 +42,7 @@ fn the_list_contains_an_object_per_agent() {
     for field in ["age_seconds", "bytes_in", "bytes_out"] {
         assert!(shown[field].is_u64(), "{field}: {shown}");
     }
-    agent.respond_ok(asked.number, b"");
+    agent.respond_ok(request.number, b"");
     assert_eq!(client.response().status(), 200);
     let text = Agent::connect(&relay, Dialect::Text, Value::Null);
     let list = relay.admin_get("/socket").json();

@@ -29,8 +29,8 @@ impl Two {
 
     /// The next call is sent after the response to the previous one.
     fn await_second(&mut self) {
-        let asked = self.agent.recv_request();
-        assert_eq!(asked.line(), "GET /1");
+        let request = self.agent.recv_request();
+        assert_eq!(request.line(), "GET /1");
     }
 
     fn assert_answered(mut self, what: &str, bodies: [&str; 2]) {
@@ -97,8 +97,8 @@ fn a_request_that_is_not_text_or_too_large_is_refused() {
     assert_error("too large", &client.response(), (413, "ContentTooLargeError", None));
     let mut client = relay.connect();
     client.ask(&ask("POST", &agent.path()).body("héllo"));
-    let asked = agent.recv_request();
-    assert_eq!(asked.body, "héllo".as_bytes(), "the others are not received");
-    agent.respond_ok(asked.number, b"");
+    let request = agent.recv_request();
+    assert_eq!(request.body, "héllo".as_bytes(), "the others are not received");
+    agent.respond_ok(request.number, b"");
     assert_eq!(client.response().status(), 200);
 }

@@ -31,11 +31,11 @@ impl Guarded {
 
     /// The response to an agent with this token in the upgrade.
     fn connect_with(&self, header: Option<&str>, metadata: Value) -> Event {
-        let mut asked = upgrade("/socket", Dialect::V1);
+        let mut request = upgrade("/socket", Dialect::V1);
         if let Some(token) = header {
-            asked = asked.field("Authorization", &format!("Bearer {token}"));
+            request = request.field("Authorization", &format!("Bearer {token}"));
         }
-        Agent::upgraded(self.relay.address(), &asked, Dialect::V1, metadata).event()
+        Agent::upgraded(self.relay.address(), &request, Dialect::V1, metadata).event()
     }
 }
 
@@ -58,9 +58,9 @@ fn a_token_is_accepted_in_the_upgrade_or_in_the_metadata() {
 #[test]
 fn agents_without_a_valid_token_are_refused() {
     let guarded = Guarded::start();
-    let asked =
+    let request =
         upgrade("/socket", Dialect::Text).field("Authorization", "Bearer nobody-has-this-one");
-    let answer = guarded.relay.exchange(&asked);
+    let answer = guarded.relay.exchange(&request);
     assert_error("an unknown one in the head", &answer, (401, "UnauthorizedError", None));
     assert_eq!(answer.head.get("WWW-Authenticate"), Some("Bearer"));
     for (name, header, metadata, wanted) in [
@@ -90,10 +90,10 @@ fn tokens_are_reloaded() {
     fs::write(path, "another-0123456789 billing\n").expect("a file");
     guarded.relay.signal(Signal::SIGHUP);
     eventually("the new token is known", || {
-        let asked =
+        let request =
             upgrade("/socket", Dialect::V1).field("Authorization", "Bearer another-0123456789");
         let mut wire = guarded.relay.connect();
-        wire.ask(&asked);
+        wire.ask(&request);
         (wire.head().status == 101).then_some(())
     });
     let answer = guarded.relay.exchange(
@@ -107,9 +107,9 @@ fn tokens_and_secrets_are_never_shown() {
     let guarded = Guarded::start();
     let metadata =
         json!({ "name": "billing", "token": BILLING, "secret": "hush-hush", "more": "public" });
-    let asked = upgrade("/socket", Dialect::V1).field("Authorization", &format!("Bearer {ANY}"));
+    let request = upgrade("/socket", Dialect::V1).field("Authorization", &format!("Bearer {ANY}"));
     let address = guarded.relay.address();
-    let mut agent = Agent::upgraded(address, &asked, Dialect::V1, metadata);
+    let mut agent = Agent::upgraded(address, &request, Dialect::V1, metadata);
     agent.await_open();
     guarded.relay.await_turn();
     let spare = agent.welcome().tunnel_secret.expect("a secret").to_string();

@@ -9,8 +9,9 @@ use crate::support::{Ask, Relay, Wire, ask, assert_error, eventually};
 fn with_listener(flags: &[&str]) -> (Relay, std::net::SocketAddr) {
     let relay = Relay::start(&[&["--socket-listen", "127.0.0.1:0"], flags].concat());
     let address = eventually("agents are served", || {
-        let said = relay.process().stdout();
-        let place = said.lines().find_map(|line| line.strip_prefix("agents are served on ws://"));
+        let printed = relay.process().stdout();
+        let place =
+            printed.lines().find_map(|line| line.strip_prefix("agents are served on ws://"));
         place.and_then(|place| place.parse().ok())
     });
     (relay, address)
@@ -21,16 +22,16 @@ fn the_agent_listener_accepts_upgrades_at_its_root() {
     let (relay, address) = with_listener(&[]);
     for (number, target) in ["/", "/socket", "/socket/"].into_iter().enumerate() {
         let name = format!("a{number}");
-        let asked = upgrade(target, Dialect::Text);
+        let request = upgrade(target, Dialect::Text);
         let metadata = serde_json::json!({ "name": name });
-        let mut agent = Agent::upgraded(address, &asked, Dialect::Text, metadata);
+        let mut agent = Agent::upgraded(address, &request, Dialect::Text, metadata);
         agent.await_open();
         relay.await_turn();
         let mut client = relay.connect();
         client.ask(&ask("GET", &format!("/api/{name}/x")));
-        let asked = agent.recv_request();
-        assert_eq!(asked.line(), "GET /x", "{target}");
-        agent.respond_ok(asked.number, b"");
+        let request = agent.recv_request();
+        assert_eq!(request.line(), "GET /x", "{target}");
+        agent.respond_ok(request.number, b"");
         assert_eq!(client.response().status(), 200, "{target}");
     }
     let exchange = |ask: &Ask| Wire::connect(address).exchange(ask);

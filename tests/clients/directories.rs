@@ -338,10 +338,10 @@ fn a_sender_killed_between_two_files_is_not_an_invalid_archive() {
     rest.write_all(half).expect("the sender reads");
     crate::support::eventually("50 files are extracted", || {
         let files = fs::read_dir(there.path(".tree.partial/new/tree")).ok()?.flatten();
-        let is_whole = |file: &fs::DirEntry| {
+        let is_complete = |file: &fs::DirEntry| {
             file.metadata().is_ok_and(|file| file.len() == BLOCK_BYTES as u64)
         };
-        (files.filter(is_whole).count() == 50).then_some(())
+        (files.filter(is_complete).count() == 50).then_some(())
     });
     sending.signal(nix::sys::signal::Signal::SIGKILL);
     let got = receiving.finish();

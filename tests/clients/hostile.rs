@@ -39,7 +39,7 @@ fn an_error_report_with_status_2xx_is_not_taken_for_a_download() {
 }
 
 #[test]
-fn an_error_that_a_proxy_adorns_like_a_download_is_not_taken_for_one() {
+fn an_error_with_the_fields_of_a_download_is_not_taken_for_one() {
     let relay = Relay::start(&[]);
     let workdir = Workdir::at(&relay);
     let adorned = "HTTP/1.1 200 OK\r\nContent-Security-Policy: sandbox\r\nConnection: close\r\n";

@@ -5,22 +5,22 @@ use crate::workdir::{Workdir, assert_complete, assert_ended};
 use std::process::Command;
 
 /// `python3 -m http.server`, which uses HTTP/1.0 and does not support uploads.
-struct Shelf {
+struct FileServer {
     port: u16,
     process: Process,
 }
 
-impl Shelf {
-    fn start(workdir: &Workdir) -> Shelf {
+impl FileServer {
+    fn start(workdir: &Workdir) -> FileServer {
         let mut command = Command::new("python3");
         command.args(["-u", "-m", "http.server", "--bind", "127.0.0.1", "0"]);
         command.current_dir(workdir.directory());
         let process = Process::start(command);
-        let port = eventually("the shelf is open", || {
-            let said = process.stdout();
-            said.split_once(" port ")?.1.split(' ').next()?.parse().ok()
+        let port = eventually("the server is open", || {
+            let printed = process.stdout();
+            printed.split_once(" port ")?.1.split(' ').next()?.parse().ok()
         });
-        Shelf { port, process }
+        FileServer { port, process }
     }
 
     fn url(&self, name: &str) -> String {
@@ -34,10 +34,10 @@ fn a_file_of_any_server_is_received() {
     let (shop, workdir) = (Workdir::at(&relay), Workdir::at(&relay));
     let content = pattern(11, 2 << 20);
     shop.put("a.bin", &content);
-    let shelf = Shelf::start(&shop);
-    assert_complete("receive", &workdir.run(&["receive", &shelf.url("a.bin"), "-o", "b.bin"]));
-    is_pattern(11, content.len(), &workdir.read("b.bin")).expect("what is on the shelf");
-    assert_ended("missing", &workdir.run(&["receive", &shelf.url("none")]), 5, "404");
+    let server = FileServer::start(&shop);
+    assert_complete("receive", &workdir.run(&["receive", &server.url("a.bin"), "-o", "b.bin"]));
+    is_pattern(11, content.len(), &workdir.read("b.bin")).expect("what is on the server");
+    assert_ended("missing", &workdir.run(&["receive", &server.url("none")]), 5, "404");
     assert_eq!(workdir.names(), ["b.bin"]);
 }
 
@@ -47,8 +47,8 @@ fn a_server_that_rejects_uploads_is_reported() {
     let workdir = Workdir::at(&relay);
     let file = std::fs::File::create(workdir.path("big")).expect("a file");
     file.set_len(256 << 20).expect("a sparse file");
-    let shelf = Shelf::start(&workdir);
-    assert_ended("post", &workdir.run(&["post", &shelf.url(""), "big"]), 5, "501");
-    assert_ended("send", &workdir.run(&["send", "big", "--relay", &shelf.url("")]), 5, "501");
-    drop(shelf.process);
+    let server = FileServer::start(&workdir);
+    assert_ended("post", &workdir.run(&["post", &server.url(""), "big"]), 5, "501");
+    assert_ended("send", &workdir.run(&["send", "big", "--relay", &server.url("")]), 5, "501");
+    drop(server.process);
 }

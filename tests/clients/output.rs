@@ -263,11 +263,11 @@ fn the_qr_code_contains_the_url() {
     here.put("a", "abc");
     let (sending, id) = here.start_sending(&["a", "--qr"]);
     relay.await_state(&id, "SRC_CONNECTED");
-    let said = sending.stderr();
+    let stderr = sending.stderr();
     let is_code = |line: &&str| line.contains(['█', '▀', '▄']);
-    let rows: Vec<&str> = said.lines().filter(is_code).collect();
+    let rows: Vec<&str> = stderr.lines().filter(is_code).collect();
     let blocks = rows.iter().flat_map(|row| row.chars());
-    assert!(blocks.into_iter().all(|char| " █▀▄".contains(char)), "{said}");
+    assert!(blocks.into_iter().all(|char| " █▀▄".contains(char)), "{stderr}");
     assert_eq!(decoded(&rows), relay.url(&format!("/stream/{id}")));
 }
 
@@ -278,6 +278,6 @@ fn no_qr_code_is_printed_by_default() {
     here.put("a", "abc");
     let sending = here.start(&["send", "a"]);
     relay.await_state(&stream_of_sender(&sending), "SRC_CONNECTED");
-    let said = sending.stderr();
-    assert!(!said.contains(['█', '▀', '▄']), "{said}");
+    let stderr = sending.stderr();
+    assert!(!stderr.contains(['█', '▀', '▄']), "{stderr}");
 }

@@ -35,8 +35,8 @@ fn the_output_is_written_to_the_given_path() {
         let got = there.run(&[&["receive", &id], &flags[..]].concat());
         assert_complete("receive", &got);
         let place = made.unwrap_or("/dev/null");
-        let said = format!("received {place} (98 KiB");
-        assert!(got.stderr.starts_with(&said), "{output:?}: {}", got.stderr);
+        let printed = format!("received {place} (98 KiB");
+        assert!(got.stderr.starts_with(&printed), "{output:?}: {}", got.stderr);
         assert_eq!(got.stderr.lines().count(), 1, "{output:?}: {}", got.stderr);
         assert_complete("send", &sending.finish());
         match made {
@@ -119,13 +119,13 @@ fn a_named_pipe_with_a_slow_reader_gets_everything() {
             (poll(&mut room, PollTimeout::ZERO).expect("poll") == 0).then_some(())
         });
         drop(writer);
-        let mut came = Vec::new();
+        let mut received = Vec::new();
         eventually("all of it comes", || {
             // No data is available now, or the read fails with an error of its kind.
-            let _ = reader.read_to_end(&mut came);
-            (came.len() >= content.len()).then_some(())
+            let _ = reader.read_to_end(&mut received);
+            (received.len() >= content.len()).then_some(())
         });
-        assert!(came == content, "{flags:?}");
+        assert!(received == content, "{flags:?}");
         assert_complete("receive", &receiving.finish());
         assert_complete("send", &sending.finish());
     }
@@ -193,9 +193,9 @@ fn a_closed_standard_output_is_an_error_on_both_sides() {
     drop(reader);
     receiving.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped());
     let got = receiving.output().expect("rdv");
-    let said = String::from_utf8_lossy(&got.stderr);
-    assert_eq!(got.status.code(), Some(1), "{said}");
-    assert!(said.contains("cannot write the received data: broken pipe"), "{said}");
+    let printed = String::from_utf8_lossy(&got.stderr);
+    assert_eq!(got.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("cannot write the received data: Broken pipe"), "{printed}");
     assert_ended("send", &sending.finish(), 4, "Stream destination closed unexpectedly");
 }
 

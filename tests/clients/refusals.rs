@@ -31,8 +31,8 @@ fn server(answer: &'static str) -> String {
     url
 }
 
-fn assert_one_line(what: &str, said: &str) {
-    assert_eq!(said.lines().count(), 1, "{what}: {said}");
+fn assert_one_line(what: &str, printed: &str) {
+    assert_eq!(printed.lines().count(), 1, "{what}: {printed}");
 }
 
 #[test]
@@ -182,9 +182,9 @@ fn a_server_that_is_not_a_relay_is_named_as_such() {
         assert_ended(what, &got, exit, "");
         assert_one_line(what, &got.stderr);
         if !answer.is_empty() {
-            let said = &got.stderr;
-            let advised = said.contains("URL");
-            assert!(advised, "{what}: {said}");
+            let printed = &got.stderr;
+            let advised = printed.contains("URL");
+            assert!(advised, "{what}: {printed}");
         }
     }
     let html = server("HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nhtml");

@@ -169,8 +169,8 @@ fn a_capped_ttl_is_reported_and_a_url_needs_no_scheme() {
     let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", "abc");
     let (sending, id) = here.start_sending(&["a"]);
-    let said = sending.stderr();
-    assert!(said.contains(", within 90 s (the relay's maximum):"), "{said}");
+    let printed = sending.stderr();
+    assert!(printed.contains(", within 90 s (the relay's maximum):"), "{printed}");
     let place = format!("{}/stream/{id}", relay.address());
     assert_complete("receive", &there.run(&["receive", &place]));
     assert_complete("send", &sending.finish());

@@ -12,18 +12,18 @@ fn status_prints_the_current_state() {
     let id = relay.create();
     let url = relay.url(&format!("/stream/{id}"));
     for place in [&id, &url, &format!("{url}/a%20name")] {
-        let said = here.run(&["status", place]);
-        assert_complete(place, &said);
-        assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("CREATED, 0 B\n", ""));
+        let printed = here.run(&["status", place]);
+        assert_complete(place, &printed);
+        assert_eq!((printed.stdout.as_str(), printed.stderr.as_str()), ("CREATED, 0 B\n", ""));
     }
-    let said = here.run(&["status", "--json", &id]);
-    let status: Value = serde_json::from_str(&said.stdout).expect("JSON");
+    let printed = here.run(&["status", "--json", &id]);
+    let status: Value = serde_json::from_str(&printed.stdout).expect("JSON");
     assert_eq!(status, relay.status(&id));
-    assert_eq!(said.stdout.lines().count(), 1);
+    assert_eq!(printed.stdout.lines().count(), 1);
     assert_complete("cancel", &here.run(&["cancel", &id]));
-    let said = here.run(&["status", &id]);
-    assert_complete("status", &said);
-    assert!(said.stdout.starts_with("CLIENT_ERROR, 0 B; "), "{}", said.stdout);
+    let printed = here.run(&["status", &id]);
+    assert_complete("status", &printed);
+    assert!(printed.stdout.starts_with("CLIENT_ERROR, 0 B; "), "{}", printed.stdout);
     assert_ended("again", &here.run(&["cancel", &id]), 5, "create a new one");
 }
 
@@ -44,9 +44,9 @@ fn follow_prints_every_state_until_the_end() {
         assert_eq!(destination.body(3), b"abc");
         source.send("def");
         assert_eq!(destination.rest().0, b"def");
-        let said = following.finish();
-        assert_complete("follow", &said);
-        let lines: Vec<&str> = said.stdout.lines().collect();
+        let printed = following.finish();
+        assert_complete("follow", &printed);
+        let lines: Vec<&str> = printed.stdout.lines().collect();
         let state = |line: &&str| {
             if json {
                 let status: Value = serde_json::from_str(line).expect(line);
@@ -68,9 +68,9 @@ fn following_an_ended_stream_exits_at_once() {
     let here = Workdir::at(&relay);
     let id = relay.create();
     assert_complete("cancel", &here.run(&["cancel", &id]));
-    let said = here.run(&["status", "-f", &id]);
-    assert_complete("follow", &said);
-    assert!(said.stdout.starts_with("CLIENT_ERROR") && said.stdout.lines().count() == 1);
+    let printed = here.run(&["status", "-f", &id]);
+    assert_complete("follow", &printed);
+    assert!(printed.stdout.starts_with("CLIENT_ERROR") && printed.stdout.lines().count() == 1);
 }
 
 #[test]

@@ -129,20 +129,20 @@ impl Workdir {
 /// The stream printed by a sender.
 pub(crate) fn stream_of_sender(sending: &Process) -> String {
     eventually("the sender prints the command", || {
-        let said = sending.stderr();
-        let (_, rest) = said.split_once("/stream/")?;
+        let stderr = sending.stderr();
+        let (_, rest) = stderr.split_once("/stream/")?;
         rest.get(..36).map(str::to_owned)
     })
 }
 
 /// Checks the exit status of a command, and the end of its output.
 pub(crate) fn assert_ended(what: &str, finished: &Finished, exit: i32, words: &str) {
-    let said = &finished.stderr;
-    assert_eq!(finished.status.code(), Some(exit), "{what}: {said}");
-    assert!(said.contains(words), "{what}: {words:?} is not in {said:?}");
-    assert!(!said.contains("panicked"), "{what}: {said}");
-    let broken = said.contains(|char: char| char.is_control() && char != '\n');
-    assert!(!broken, "{what}: {said:?} acts on a terminal");
+    let stderr = &finished.stderr;
+    assert_eq!(finished.status.code(), Some(exit), "{what}: {stderr}");
+    assert!(stderr.contains(words), "{what}: {words:?} is not in {stderr:?}");
+    assert!(!stderr.contains("panicked"), "{what}: {stderr}");
+    let broken = stderr.contains(|char: char| char.is_control() && char != '\n');
+    assert!(!broken, "{what}: {stderr:?} acts on a terminal");
 }
 
 /// Checks that a command succeeded, without warnings.

@@ -6,7 +6,7 @@ use crate::transfer::assert_recovered;
 
 /// The outcome of one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum Outcome {
     Served,
     /// Received a 503, or was disconnected.
     Refused,
@@ -22,19 +22,21 @@ fn clients(faulty: &Faulty, count: usize) -> Vec<Wire> {
     wires
 }
 
-fn fate(wire: &mut Wire) -> Fate {
+fn outcome(wire: &mut Wire) -> Outcome {
     match wire.try_response() {
-        Ok(answer) if answer.status() == 200 && answer.ending == Ending::Complete => Fate::Served,
+        Ok(answer) if answer.status() == 200 && answer.ending == Ending::Complete => {
+            Outcome::Served
+        }
         Ok(answer) => {
             assert_eq!(answer.status(), 503);
-            Fate::Refused
+            Outcome::Refused
         }
-        Err(_) => Fate::Refused,
+        Err(_) => Outcome::Refused,
     }
 }
 
-fn fates(wires: &mut [Wire]) -> Vec<Fate> {
-    wires.iter_mut().map(fate).collect()
+fn outcomes(wires: &mut [Wire]) -> Vec<Outcome> {
+    wires.iter_mut().map(outcome).collect()
 }
 
 const SHORTAGES: [&str; 4] = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
@@ -47,7 +49,7 @@ fn waiting_clients_are_served_after_a_shortage() {
         let faulty = Fault { call: "accept4", error, when: "1..6" }.relay(&[]);
         let before = faulty.relay.descriptors();
         let mut wires = clients(&faulty, 20);
-        assert_eq!(fates(&mut wires), [Fate::Served; 20], "{error}");
+        assert_eq!(outcomes(&mut wires), [Outcome::Served; 20], "{error}");
         let lines = |what| faulty.relay.process().stderr().matches(what).count();
         eventually("its end is logged", || (lines("accepting goes on") == 1).then_some(()));
         assert_eq!(lines("accepting pauses"), 1, "{error}: one line a shortage");
@@ -64,7 +66,7 @@ fn pauses_and_refusals_with_the_spare_descriptor_are_counted() {
         let fault = Fault { call: "accept4", error: "EMFILE", when: "1..3+2" };
         let faulty = fault.relay(&[&ADMIN[..], &[flag]].concat());
         let mut wires = clients(&faulty, 1);
-        assert_eq!(fates(&mut wires), [Fate::Refused]);
+        assert_eq!(outcomes(&mut wires), [Outcome::Refused]);
         faulty.await_strikes(2);
         let relay = Observed::of(faulty.relay);
         relay.scrape().assert_counts(&[
@@ -80,12 +82,12 @@ fn a_shortage_is_logged_once_and_each_pause_is_counted() {
     // Two pauses, in both of which the spare descriptor does not help.
     let fault = Fault { call: "accept4", error: "EMFILE", when: "1..4" };
     let faulty = fault.relay(&ADMIN);
-    assert_eq!(fates(&mut clients(&faulty, 1)), [Fate::Served]);
+    assert_eq!(outcomes(&mut clients(&faulty, 1)), [Outcome::Served]);
     faulty.await_strikes(4);
     let relay = Observed::of(faulty.relay);
     relay.scrape().assert_counts(&[("rdv_accept_pauses_total", 2)]);
-    let said = relay.process().stderr();
-    assert_eq!(said.matches("accepting pauses").count(), 1, "{said}");
+    let printed = relay.process().stderr();
+    assert_eq!(printed.matches("accepting pauses").count(), 1, "{printed}");
 }
 
 #[test]
@@ -96,11 +98,11 @@ fn during_a_shortage_the_spare_descriptor_refuses_clients() {
         let mut inside = faulty.relay.connect();
         assert_eq!(inside.exchange(&ask("GET", "/ping")).status(), 200, "{error}");
         let mut unlucky = faulty.relay.connect();
-        assert_eq!(fate(&mut unlucky), Fate::Refused, "{error}");
+        assert_eq!(outcome(&mut unlucky), Outcome::Refused, "{error}");
         assert_eq!(inside.exchange(&ask("GET", "/ping")).status(), 200, "{error}");
         // The relay has finished refusing; later clients wait for the end of the pause.
         let mut wires = clients(&faulty, 20);
-        assert_eq!(fates(&mut wires), [Fate::Served; 20], "{error}");
+        assert_eq!(outcomes(&mut wires), [Outcome::Served; 20], "{error}");
         drop((inside, unlucky, wires));
         assert_recovered(&faulty.relay);
         faulty.relay.await_descriptors(before, 2);
@@ -114,7 +116,7 @@ fn one_lost_connection_does_not_delay_the_next_ones() {
             let faulty = Fault { call: "accept4", error, when }.relay(&[]);
             let before = faulty.relay.descriptors();
             let mut wires = clients(&faulty, 1);
-            assert_eq!(fates(&mut wires), [Fate::Served], "{error} {when}");
+            assert_eq!(outcomes(&mut wires), [Outcome::Served], "{error} {when}");
             drop(wires);
             faulty.relay.await_turn();
             faulty.relay.await_descriptors(before, 0);
@@ -125,7 +127,7 @@ fn one_lost_connection_does_not_delay_the_next_ones() {
 #[test]
 fn an_unknown_error_pauses_and_is_retried() {
     let faulty = Fault { call: "accept4", error: "EIO", when: "1..6" }.relay(&[]);
-    assert_eq!(fates(&mut clients(&faulty, 5)), [Fate::Served; 5]);
+    assert_eq!(outcomes(&mut clients(&faulty, 5)), [Outcome::Served; 5]);
     assert_recovered(&faulty.relay);
 }
 
@@ -137,7 +139,7 @@ fn a_connection_that_cannot_be_registered_is_closed() {
         let faulty = Fault { call: "epoll_ctl", error, when: &when }.relay(&[]);
         let before = faulty.relay.descriptors();
         let mut lost = faulty.relay.connect();
-        assert_eq!(fate(&mut lost), Fate::Refused, "{error}");
+        assert_eq!(outcome(&mut lost), Outcome::Refused, "{error}");
         assert_recovered(&faulty.relay);
         faulty.relay.await_descriptors(before, 2);
     }

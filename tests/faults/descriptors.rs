@@ -89,7 +89,7 @@ fn transfers_complete_when_no_pipe_can_be_opened() {
     // Three connections are open during a transfer, and the spare descriptor is not needed.
     leave_room_for(&relay, 3);
     for body in BODIES {
-        assert_eq!(attempt(&relay, body), Verdict::Whole, "{body:?}");
+        assert_eq!(attempt(&relay, body), Verdict::Complete, "{body:?}");
     }
     relay.await_descriptors(before, 1);
 }
@@ -99,7 +99,7 @@ fn with_few_descriptors_transfers_still_complete() {
     for count in [64, 256, 1024] {
         let relay = with_descriptors(count, &[]);
         for body in BODIES {
-            assert_eq!(attempt(&relay, body), Verdict::Whole, "{count} descriptors: {body:?}");
+            assert_eq!(attempt(&relay, body), Verdict::Complete, "{count} descriptors: {body:?}");
         }
     }
 }

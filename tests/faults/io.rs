@@ -32,7 +32,7 @@ fn assert_all_complete(call: &str, error: &str, when: &str) {
     let before = faulty.relay.descriptors();
     for body in BODIES {
         let verdict = attempt(&faulty.relay, body);
-        assert_eq!(verdict, Verdict::Whole, "{call} {error} {when}: {body:?}");
+        assert_eq!(verdict, Verdict::Complete, "{call} {error} {when}: {body:?}");
     }
     faulty.await_strikes(1);
     faulty.relay.await_turn();

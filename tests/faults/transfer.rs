@@ -31,13 +31,13 @@ const CHUNKS: [usize; 3] = [65_536, 700, 20_000];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Every byte arrived, and both sides see success.
-    Whole,
+    Complete,
     /// The transfer failed, and both sides see it.
     Broken,
 }
 
 /// What one side received: a response, or only the end of its connection.
-type Told = Result<Response, Ending>;
+type Received = Result<Response, Ending>;
 
 impl Body {
     /// The body on the wire.
@@ -86,24 +86,24 @@ pub(crate) fn attempt(relay: &Relay, body: Body) -> Verdict {
     classify(body, &uploaded, &downloaded, &status)
 }
 
-fn classify(body: Body, uploaded: &Told, downloaded: &Told, status: &Value) -> Verdict {
+fn classify(body: Body, uploaded: &Received, downloaded: &Received, status: &Value) -> Verdict {
     let state = status["state"].as_str().expect("a state");
     let moved = status["bytes_transferred"].as_u64().expect("a number");
     let upload_status = uploaded.as_ref().ok().map(Response::status);
     let download_status = downloaded.as_ref().ok().map(Response::status);
-    let said = format!("{body:?}: {state}, up {upload_status:?}, down {download_status:?}");
+    let printed = format!("{body:?}: {state}, up {upload_status:?}, down {download_status:?}");
     let download = downloaded.as_ref().ok().filter(|download| download.status() == 200);
     let got = download.map_or(&[][..], |download| &download.body);
     let complete = download.is_some_and(|download| download.ending == Ending::Complete);
     if complete {
-        is_pattern(body.seed, body.size, got).unwrap_or_else(|why| panic!("{said}: {why}"));
-        assert_eq!((state, moved), ("FINISHED", body.size as u64), "{said}");
-        assert!(matches!(upload_status, Some(200) | None), "{said}");
-        return Verdict::Whole;
+        is_pattern(body.seed, body.size, got).unwrap_or_else(|why| panic!("{printed}: {why}"));
+        assert_eq!((state, moved), ("FINISHED", body.size as u64), "{printed}");
+        assert!(matches!(upload_status, Some(200) | None), "{printed}");
+        return Verdict::Complete;
     }
     let start = is_pattern(body.seed, got.len(), got);
-    start.unwrap_or_else(|why| panic!("{said}: {why}"));
-    assert!((got.len() as u64..=body.size as u64).contains(&moved), "{said}: moved {moved}");
+    start.unwrap_or_else(|why| panic!("{printed}: {why}"));
+    assert!((got.len() as u64..=body.size as u64).contains(&moved), "{printed}: moved {moved}");
     let (upload_errors, download_errors): (&[u16], &[u16]) = match state {
         "SRC_DISCONNECTED" | "SRC_ERROR" => (&[400, 408], &[200, 502, 404]),
         "DST_DISCONNECTED" | "DST_ERROR" => (&[502, 404], &[200]),
@@ -112,10 +112,10 @@ fn classify(body: Body, uploaded: &Told, downloaded: &Told, status: &Value) -> V
         "TIMEOUT_NO_SRC" => (&[400], &[504]),
         "TIMEOUT_NO_DST" => (&[504], &[]),
         "TIMEOUT_NO_SRC_NO_DST" => (&[404], &[404]),
-        other => panic!("{said}: {other} is not a permitted end of a failed transfer"),
+        other => panic!("{printed}: {other} is not a permitted end of a failed transfer"),
     };
-    assert!(upload_status.is_none_or(|status| upload_errors.contains(&status)), "{said}");
-    assert!(download_status.is_none_or(|status| download_errors.contains(&status)), "{said}");
+    assert!(upload_status.is_none_or(|status| upload_errors.contains(&status)), "{printed}");
+    assert!(download_status.is_none_or(|status| download_errors.contains(&status)), "{printed}");
     Verdict::Broken
 }
 
@@ -124,7 +124,7 @@ pub(crate) fn assert_recovered(relay: &Relay) {
     for (body, seed) in BODIES.into_iter().zip(100..) {
         let fresh = Body { seed, ..body };
         eventually(&format!("{fresh:?} arrives"), || {
-            (attempt(relay, fresh) == Verdict::Whole).then_some(())
+            (attempt(relay, fresh) == Verdict::Complete).then_some(())
         });
     }
     relay.await_turn();

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::flood::{FLAGS, Rounds, assert_served};
-use crate::peer::{agent, asked, raise_descriptors};
+use crate::peer::{agent, raise_descriptors, send_request};
 use crate::support::{Relay, TRUSTING, Wire, ask};
 
 /// Readers that do not read.
@@ -77,7 +77,7 @@ fn read_some(
 ) -> io::Result<()> {
     let mut stream = match reader.take() {
         Some(stream) => stream,
-        None => asked(address, request)?,
+        None => send_request(address, request)?,
     };
     if stream.read(&mut [0; 8 << 10])? > 0 {
         *reader = Some(stream);

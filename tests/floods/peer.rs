@@ -21,7 +21,7 @@ pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 /// Sends a request and reads the head of the response; the rest stays unread.
-pub(crate) fn asked(address: SocketAddr, request: &[u8]) -> io::Result<TcpStream> {
+pub(crate) fn send_request(address: SocketAddr, request: &[u8]) -> io::Result<TcpStream> {
     let mut stream = connect(address)?;
     stream.write_all(request)?;
     read_head(&mut stream)?;
@@ -41,9 +41,9 @@ pub(crate) fn read_head(stream: &mut TcpStream) -> io::Result<String> {
 
 /// An agent that can be called, with these metadata.
 pub(crate) fn agent(address: SocketAddr, meta: &str) -> io::Result<TcpStream> {
-    let mut stream = asked(address, &upgrade("/socket", Dialect::V1).bytes())?;
-    let said = format!(r#"{{"Type":"ClientHandshakeMetaData","Meta":{meta}}}"#);
-    stream.write_all(&masked(0x81, said.as_bytes()))?;
+    let mut stream = send_request(address, &upgrade("/socket", Dialect::V1).bytes())?;
+    let printed = format!(r#"{{"Type":"ClientHandshakeMetaData","Meta":{meta}}}"#);
+    stream.write_all(&masked(0x81, printed.as_bytes()))?;
     let mut head = [0; 2];
     stream.read_exact(&mut head)?;
     let mut length = usize::from(head[1]);

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use crate::flood::{FLAGS, Rounds, assert_served};
-use crate::peer::{agent, asked};
+use crate::peer::{agent, send_request};
 use crate::support::{Relay, TRUSTING, Wire, ask};
 
 /// Subscribers to the events of agents.
@@ -43,7 +43,7 @@ fn of_streams() {
             source.shutdown(std::net::Shutdown::Write)?;
             // The relay closes it once it detects that the source disconnected.
             source.read_to_end(&mut Vec::new())?;
-            drop(asked(address, &ask("HEAD", &path).bytes())?);
+            drop(send_request(address, &ask("HEAD", &path).bytes())?);
             Ok(())
         })
     };

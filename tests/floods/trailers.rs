@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 
 use crate::flood::{FLAGS, Rounds, assert_served};
-use crate::peer::{asked, connect, read_head};
+use crate::peer::{connect, read_head, send_request};
 use crate::support::{Relay, ask};
 
 /// Concurrent uploads.
@@ -44,7 +44,7 @@ fn flood(name: &str, at_once: usize) {
                 sender.write_all(part)?;
             }
             let answer = read_head(&mut sender)?;
-            drop(asked(address, &ask("GET", &format!("{path}/status")).bytes())?);
+            drop(send_request(address, &ask("GET", &format!("{path}/status")).bytes())?);
             // A relay that shuts down responds differently; such rounds do not count.
             if answer.starts_with("HTTP/1.1 200 ") { Ok(()) } else { Err(ErrorKind::Other.into()) }
         })

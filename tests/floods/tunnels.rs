@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::agent::Agent;
 use crate::flood::{FLAGS, Rounds, assert_served};
-use crate::peer::{asked, connect, read_head};
+use crate::peer::{connect, read_head, send_request};
 use crate::support::{Relay, ask};
 
 /// Agents, with one tunnel each.
@@ -77,7 +77,7 @@ fn rounds<'r>(address: SocketAddr, agent: &Agent, begin: &'r str, then: &'r str)
     let open = open_request(agent);
     let call = ask("GET", &agent.path()).bytes();
     Box::new(move || {
-        let mut tunnel = asked(address, &open)?;
+        let mut tunnel = send_request(address, &bring)?;
         let mut client = connect(address)?;
         client.write_all(&call)?;
         read_head(&mut tunnel)?;

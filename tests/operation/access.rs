@@ -51,9 +51,9 @@ fn lists_are_shown_to_direct_clients_in_trusted_networks_only() {
     let relay = Relay::start(&TRUSTING);
     let other = Relay::start(&["--trusted", "192.0.2.0/24", "--admin-hosts", "relay.test"]);
     for target in LISTS {
-        let asked = || ask("GET", target);
-        assert_eq!(status(relay.address(), &asked()), 200, "{target}");
-        assert_forbidden("another network", &other.exchange(&asked()), "trusted");
+        let request = || ask("GET", target);
+        assert_eq!(status(relay.address(), &request()), 200, "{target}");
+        assert_forbidden("another network", &other.exchange(&request()), "trusted");
         for (name, value) in [
             ("Forwarded", "for=127.0.0.1"),
             ("X-Forwarded-For", "127.0.0.1"),
@@ -64,12 +64,12 @@ fn lists_are_shown_to_direct_clients_in_trusted_networks_only() {
             ("Via", "1.1 proxy"),
             ("CF-Connecting-IP", "127.0.0.1"),
         ] {
-            let answer = relay.exchange(&asked().field(name, value));
+            let answer = relay.exchange(&request().field(name, value));
             assert_forbidden(&format!("{name} {target}"), &answer, "never shown through a proxy");
         }
         let rebound = relay.exchange(&Ask::to_host("GET", target, "evil.example"));
         assert_forbidden("a name that leads here", &rebound, "admin-hosts");
-        let foreign = relay.exchange(&asked().field("Origin", "http://evil.example"));
+        let foreign = relay.exchange(&request().field("Origin", "http://evil.example"));
         assert_forbidden("a page", &foreign, "allowed-origins");
     }
 }
@@ -141,12 +141,12 @@ fn requests_from_other_origins_are_rejected() {
             // From a client that does not know the secret.
             (ask("GET", "/socket/spare").field("Upgrade", "rdv.spare.v1"), 403),
         ];
-        for (asked, otherwise) in public {
-            let asked = with(asked, fields);
+        for (request, otherwise) in public {
+            let request = with(request, fields);
             if foreign {
-                assert_forbidden(name, &relay.exchange(&asked), "allowed-origins");
+                assert_forbidden(name, &relay.exchange(&request), "allowed-origins");
             } else {
-                assert_eq!(status(relay.address(), &asked), otherwise, "{name}");
+                assert_eq!(status(relay.address(), &request), otherwise, "{name}");
             }
         }
         for (method, target) in [
@@ -201,14 +201,14 @@ fn agents_need_tokens_on_public_listeners() {
     // By its loopback address, although the listener is reachable from other machines too.
     let public = |relay: &Relay| SocketAddr::from(([127, 0, 0, 1], relay.addresses()[1].port()));
     let authorized = || upgrade("/socket").field("Authorization", "Bearer 0123456789abcdef");
-    for (name, address, asked, code) in [
+    for (name, address, request, code) in [
         ("loopback", closed.address(), upgrade("/socket"), 101),
         ("elsewhere", public(&closed), upgrade("/socket"), 403),
         ("on another listener, with an unexpected token", public(&closed), authorized(), 403),
         ("open to all", public(&open), upgrade("/socket"), 101),
         ("with its token", public(&guarded), authorized(), 101),
     ] {
-        assert_eq!(status(address, &asked), code, "{name}");
+        assert_eq!(status(address, &request), code, "{name}");
     }
     let answer = Wire::connect(public(&closed)).exchange(&upgrade("/socket"));
     assert_forbidden("it names the setting", &answer, "socket-tokens");
@@ -231,8 +231,9 @@ fn agents_need_tokens_on_public_listeners() {
 fn agents_need_tokens_on_a_public_agent_listener() {
     let relay = Relay::start(&["--socket-listen", "0.0.0.0:0"]);
     let place: SocketAddr = eventually("agents are served", || {
-        let said = relay.process().stdout();
-        let place = said.lines().find_map(|line| line.strip_prefix("agents are served on ws://"));
+        let printed = relay.process().stdout();
+        let place =
+            printed.lines().find_map(|line| line.strip_prefix("agents are served on ws://"));
         place.and_then(|place| place.parse().ok())
     });
     let address = SocketAddr::from(([127, 0, 0, 1], place.port()));

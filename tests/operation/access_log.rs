@@ -44,8 +44,8 @@ impl Log {
     fn lines(&self, count: usize) -> Vec<String> {
         let lines = eventually(&format!("{count} lines"), || {
             let text = self.text();
-            let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-            let lines: Vec<String> = whole.lines().map(str::to_owned).collect();
+            let complete = text.rsplit_once('\n').map_or("", |(complete, _)| complete);
+            let lines: Vec<String> = complete.lines().map(str::to_owned).collect();
             (lines.len() >= count).then_some(lines)
         });
         assert_eq!(lines.len(), count, "{lines:#?}");
@@ -88,8 +88,8 @@ fn every_request_is_logged_in_one_line() {
         let answer = wire.exchange(&ask);
         let line = eventually("its line", || {
             let text = log.text();
-            let whole = text.strip_suffix('\n')?;
-            let line = whole.lines().last()?.to_owned();
+            let complete = text.strip_suffix('\n')?;
+            let line = complete.lines().last()?.to_owned();
             line.starts_with(expected).then_some(line)
         });
         if expected.ends_with(' ') {
@@ -438,19 +438,19 @@ fn a_removed_log_directory_and_its_return_are_reported_once() {
     let path = inner.join("access.log");
     let relay = Relay::start(&["--access-log", path.to_str().expect("ASCII")]);
     fs::remove_dir_all(&inner).expect("gone");
-    let told = |what| times(&relay.process().stderr(), what);
+    let logged = |what| times(&relay.process().stderr(), what);
     for _ in 0..3 {
         relay.signal(Signal::SIGUSR1);
         relay.await_turn();
     }
-    eventually("it is logged", || (told("cannot reopen the access log") > 0).then_some(()));
+    eventually("it is logged", || (logged("cannot reopen the access log") > 0).then_some(()));
     fs::create_dir(&inner).expect("back");
     eventually("it is written again", || {
         relay.await_turn();
         path.exists().then_some(())
     });
-    eventually("that is logged", || (told("is open again") > 0).then_some(()));
-    assert_eq!((told("cannot reopen the access log"), told("is open again")), (1, 1));
+    eventually("that is logged", || (logged("is open again") > 0).then_some(()));
+    assert_eq!((logged("cannot reopen the access log"), logged("is open again")), (1, 1));
 }
 
 #[test]
@@ -483,15 +483,15 @@ fn a_stalled_reader_loses_lines_and_blocks_nothing() {
     let mut wire = relay.connect();
     // 64 KiB fit into the FIFO, four lines into the buffer.
     let lengthy = ask("GET", "/ping").field("User-Agent", &"x".repeat(4000));
-    let told = |relay: &Relay| times(&relay.process().stderr(), "written too slowly");
+    let logged = |relay: &Relay| times(&relay.process().stderr(), "written too slowly");
     eventually("lines are dropped", || {
         assert_eq!(wire.exchange(&lengthy).status(), 200);
-        (told(&relay) > 0).then_some(())
+        (logged(&relay) > 0).then_some(())
     });
     for _ in 0..20 {
         assert_eq!(wire.exchange(&lengthy).status(), 200);
     }
-    assert_eq!(told(&relay), 1, "once a burst");
+    assert_eq!(logged(&relay), 1, "once a burst");
 
     let reader = OpenOptions::new().read(true).open(&log.path).expect("a reader");
     let (sender, lines) = std::sync::mpsc::channel();

@@ -24,8 +24,9 @@ impl Administered {
     fn start(flags: &[&str]) -> Administered {
         let relay = Relay::start(&[&ADMIN[..], flags].concat());
         let operators = eventually("operators are served", || {
-            let said = relay.process().stdout();
-            let place = said.lines().find_map(|line| line.strip_prefix("operators are served on "));
+            let printed = relay.process().stdout();
+            let place =
+                printed.lines().find_map(|line| line.strip_prefix("operators are served on "));
             place.and_then(|place| place.parse().ok())
         });
         Administered { relay, operators }
@@ -200,11 +201,11 @@ fn readyz_reports_descriptor_exhaustion() {
                  --admin-hosts relay.test --max-connections 1000";
     command.arg("-c").arg(serve).arg(env!("CARGO_BIN_EXE_rdv"));
     let relay = Relay::from_command(command, 1);
-    let said = eventually("operators are served", || {
-        let said = relay.process().stdout();
-        said.contains("operators are served on").then_some(said)
+    let printed = eventually("operators are served", || {
+        let printed = relay.process().stdout();
+        printed.contains("operators are served on").then_some(printed)
     });
-    let place = said.lines().find_map(|line| line.strip_prefix("operators are served on "));
+    let place = printed.lines().find_map(|line| line.strip_prefix("operators are served on "));
     let operators = place.and_then(|place| place.parse().ok()).expect("an address");
     let mut operator = Wire::connect(operators);
     assert_eq!(operator.exchange(&ask("GET", "/readyz")).status(), 200);
@@ -259,23 +260,26 @@ fn ctl_stop_drains_the_relay() {
 fn ctl_covers_every_admin_operation() {
     let relay = Administered::start(&[]);
     let id = relay.relay.create();
-    let (status, said, _) = relay.ctl(&["status"]);
+    let (status, printed, _) = relay.ctl(&["status"]);
     assert_eq!(status, Some(0));
-    assert!(said.starts_with("serving: 0 connections, 1 active stream, 0 of them"), "{said}");
-    let (status, said, _) = relay.ctl(&["list"]);
+    assert!(printed.starts_with("serving: 0 connections, 1 active stream, 0 of them"), "{printed}");
+    let (status, printed, _) = relay.ctl(&["list"]);
     assert_eq!(status, Some(0));
-    assert!(said.lines().count() == 2 && said.contains(&id) && said.contains("CREATED"), "{said}");
-    let (_, said, _) = relay.ctl(&["list", "--json"]);
-    assert_eq!(crate::support::parse(said.as_bytes())[0]["id"], id.as_str());
+    assert!(
+        printed.lines().count() == 2 && printed.contains(&id) && printed.contains("CREATED"),
+        "{printed}"
+    );
+    let (_, printed, _) = relay.ctl(&["list", "--json"]);
+    assert_eq!(crate::support::parse(printed.as_bytes())[0]["id"], id.as_str());
     let cancelled = relay.ctl(&["cancel", &id]);
     assert_eq!(cancelled, (Some(0), format!("{id} is cancelled\n"), String::new()));
-    let (_, said, _) = relay.ctl(&["list", "--active"]);
-    assert_eq!(said.lines().count(), 1, "{said}");
-    let (status, said, _) = relay.ctl(&["agents"]);
-    assert_eq!((status, said.lines().count()), (Some(0), 1), "{said}");
-    let (status, _, said) = relay.ctl(&["cancel", &id]);
+    let (_, printed, _) = relay.ctl(&["list", "--active"]);
+    assert_eq!(printed.lines().count(), 1, "{printed}");
+    let (status, printed, _) = relay.ctl(&["agents"]);
+    assert_eq!((status, printed.lines().count()), (Some(0), 1), "{printed}");
+    let (status, _, printed) = relay.ctl(&["cancel", &id]);
     assert_eq!(status, Some(1));
-    assert_eq!(said, "rdv: the relay answered 404: The specified session id does not exist\n");
+    assert_eq!(printed, "rdv: the relay answered 404: The specified session id does not exist\n");
     assert!(relay.ctl(&["suspend"]).1.starts_with("suspended:"));
     assert!(relay.ctl(&["resume"]).1.starts_with("serving:"));
     assert!(relay.ctl(&["stop"]).1.starts_with("draining:"));
@@ -302,18 +306,18 @@ fn the_admin_socket_is_private_and_removed_at_exit() {
     let process = relay.process().id();
     let why = format!("rdv: cannot listen on {place}: process {process} is serving there\n");
     assert_eq!((second.status.code(), second.stderr), (Some(1), why));
-    let (_, said, _) = run_ctl(&["--admin", place, "--json", "status"]);
+    let (_, printed, _) = run_ctl(&["--admin", place, "--json", "status"]);
     assert_eq!(
-        crate::support::parse(said.as_bytes())["pid"],
+        crate::support::parse(printed.as_bytes())["pid"],
         process,
         "the first one is undisturbed"
     );
     relay.signal(Signal::SIGTERM);
     relay.finish();
     assert!(!path.exists());
-    let (status, _, said) = run_ctl(&["--admin", place, "status"]);
+    let (status, _, printed) = run_ctl(&["--admin", place, "status"]);
     assert_eq!(status, Some(1));
-    assert!(said.contains("is the relay running with --admin-listen"), "{said}");
+    assert!(printed.contains("does the relay run, with --admin-listen"), "{printed}");
 }
 
 #[test]
@@ -363,9 +367,9 @@ fn ctl_reports_an_invalid_response() {
     let (mut client, _) = other.accept().expect("a client");
     let _ = client.read(&mut [0; 1024]);
     drop(client);
-    let (status, _, said) = asking.join().expect("ctl");
+    let (status, _, printed) = asking.join().expect("ctl");
     assert_eq!(status, Some(1));
-    assert!(said.contains("closed the connection without an answer"), "{said}");
+    assert!(printed.contains("closed the connection without an answer"), "{printed}");
 }
 
 /// A relay with the test's own runtime directory, as a service has.
@@ -388,9 +392,9 @@ fn ctl_in(directory: &Path, arguments: &[&str]) -> (Option<i32>, String, String)
 fn a_default_admin_socket_is_created_and_found_by_ctl() {
     let directory = tempfile::tempdir().expect("a directory");
     let at = directory.path().join("rdv");
-    let (status, _, said) = ctl_in(&at, &["list"]);
+    let (status, _, printed) = ctl_in(&at, &["list"]);
     assert_eq!(status, Some(1));
-    assert!(said.contains("is it running?"), "{said}");
+    assert!(printed.contains("is it running?"), "{printed}");
     let relay = in_directory(&at, &[]);
     let path = at.join(format!("{}.sock", relay.address().port()));
     assert!(
@@ -399,17 +403,17 @@ fn a_default_admin_socket_is_created_and_found_by_ctl() {
     let mode = |path: &Path| fs::metadata(path).expect("a file").permissions().mode() & 0o777;
     assert_eq!((mode(&at), mode(&path)), (0o700, 0o600));
     let id = relay.create();
-    let (status, said, _) = ctl_in(&at, &["list"]);
-    assert!(status == Some(0) && said.contains(&id), "{said}");
+    let (status, printed, _) = ctl_in(&at, &["list"]);
+    assert!(status == Some(0) && printed.contains(&id), "{printed}");
 
     let other = in_directory(&at, &[]);
-    let (status, _, said) = ctl_in(&at, &["status"]);
+    let (status, _, printed) = ctl_in(&at, &["status"]);
     assert_eq!(status, Some(1));
     for relay in [&relay, &other] {
-        assert!(said.contains(&format!("{}.sock", relay.address().port())), "{said}");
+        assert!(printed.contains(&format!("{}.sock", relay.address().port())), "{printed}");
         let port = relay.address().port().to_string();
-        let (_, said, _) = ctl_in(&at, &["--json", "status", "--port", &port]);
-        assert_eq!(crate::support::parse(said.as_bytes())["pid"], relay.process().id());
+        let (_, printed, _) = ctl_in(&at, &["--json", "status", "--port", &port]);
+        assert_eq!(crate::support::parse(printed.as_bytes())["pid"], relay.process().id());
     }
     other.signal(Signal::SIGTERM);
     other.finish();
@@ -469,8 +473,8 @@ fn a_stale_admin_socket_is_replaced() {
     assert!(path.exists());
     assert!(ctl_in(directory.path(), &["status"]).2.contains("no relay"), "no relay serves there");
     let relay = Relay::start(&["--admin-listen", place]);
-    let (_, said, _) = ctl_in(directory.path(), &["--json", "status"]);
-    assert_eq!(crate::support::parse(said.as_bytes())["pid"], relay.process().id());
+    let (_, printed, _) = ctl_in(directory.path(), &["--json", "status"]);
+    assert_eq!(crate::support::parse(printed.as_bytes())["pid"], relay.process().id());
 }
 
 #[test]
@@ -483,6 +487,6 @@ fn the_admin_socket_of_another_relay_is_not_removed() {
     let other = Relay::start(&["--admin-listen", place]);
     relay.signal(Signal::SIGTERM);
     relay.finish();
-    let (_, said, _) = run_ctl(&["--admin", place, "--json", "status"]);
-    assert_eq!(crate::support::parse(said.as_bytes())["pid"], other.process().id());
+    let (_, printed, _) = run_ctl(&["--admin", place, "--json", "status"]);
+    assert_eq!(crate::support::parse(printed.as_bytes())["pid"], other.process().id());
 }

@@ -34,8 +34,8 @@ fn await_log(relay: &Relay, text: &str) {
 #[test]
 fn check_config_accepts_a_valid_configuration() {
     let (_directory, path) = file_of("ttl = \"5s\"\n");
-    let (status, said, _) = run(&["check-config", "--config", &path], &[]);
-    assert_eq!((status, said), (Some(0), format!("{path}: the configuration is valid\n")));
+    let (status, printed, _) = run(&["check-config", "--config", &path], &[]);
+    assert_eq!((status, printed), (Some(0), format!("{path}: the configuration is valid\n")));
 }
 
 #[test]
@@ -69,12 +69,12 @@ fn check_config_rejects_what_serve_would_fail_on() {
         ("invalid tokens", &["--socket-tokens", &tokens], "16 characters"),
     ];
     for (what, flags, why) in rows {
-        let (status, _, said) = run(&[&["check-config"], flags].concat(), &[]);
-        assert!(matches!(status, Some(1 | 2)), "{what}: {said}");
-        assert!(said.contains(why) && said.lines().count() == 1, "{what}: {said}");
+        let (status, _, printed) = run(&[&["check-config"], flags].concat(), &[]);
+        assert!(matches!(status, Some(1 | 2)), "{what}: {printed}");
+        assert!(printed.contains(why) && printed.lines().count() == 1, "{what}: {printed}");
         let listen = ["serve", "--listen", "127.0.0.1:0"];
-        let (status, _, said) = run(&[&listen, flags].concat(), &[]);
-        assert!(matches!(status, Some(1 | 2)), "serve agrees: {what}: {said}");
+        let (status, _, printed) = run(&[&listen, flags].concat(), &[]);
+        assert!(matches!(status, Some(1 | 2)), "serve agrees: {what}: {printed}");
     }
     let names = fs::read_dir(directory.path()).expect("a directory");
     assert_eq!(names.count(), 2, "check-config makes no file");
@@ -96,9 +96,9 @@ fn check_config_warns_of_addresses_in_use() {
     let relay = Relay::start(&["--admin-listen", &socket]);
     let address = relay.address().to_string();
     let flags = ["check-config", "--listen", &address, "--admin-listen", &socket];
-    let (status, said, warned) = run(&flags, &[]);
+    let (status, printed, warned) = run(&flags, &[]);
     assert_eq!((status, warned.lines().count()), (Some(0), 2), "{warned}");
-    assert!(said.contains("the configuration is valid"), "{said}");
+    assert!(printed.contains("the configuration is valid"), "{printed}");
     for used in [&address, &socket] {
         assert!(warned.contains(&format!("rdv: warning: {used} is in use")), "{warned}");
     }
@@ -152,14 +152,14 @@ fn an_invalid_configuration_is_rejected_by_every_command() {
     let (_directory, path) = file_of("\nretention = \"60s\"\ntttl = \"5s\"\n");
     let wanted = format!("rdv: {path}:3: tttl: unknown setting; did you mean ttl?\n");
     for (command, status) in [("check-config", 1), ("print-config", 1), ("serve", 2)] {
-        let (ended, _, said) = run(&[command, "--config", &path], &[]);
-        assert_eq!((ended, said), (Some(status), wanted.clone()), "{command}");
-        let (ended, _, said) = run(&[command], &[("RDV_CONFIG", &path)]);
-        assert_eq!((ended, said), (Some(status), wanted.clone()), "{command} by RDV_CONFIG");
+        let (ended, _, printed) = run(&[command, "--config", &path], &[]);
+        assert_eq!((ended, printed), (Some(status), wanted.clone()), "{command}");
+        let (ended, _, printed) = run(&[command], &[("RDV_CONFIG", &path)]);
+        assert_eq!((ended, printed), (Some(status), wanted.clone()), "{command} by RDV_CONFIG");
     }
-    let (ended, _, said) = run(&["check-config"], &[("RDV_TTL", "5")]);
+    let (ended, _, printed) = run(&["check-config"], &[("RDV_TTL", "5")]);
     assert_eq!(ended, Some(1));
-    assert!(said.starts_with("rdv: RDV_TTL=5: expected a number with a unit"), "{said}");
+    assert!(printed.starts_with("rdv: RDV_TTL=5: expected a number with a unit"), "{printed}");
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn the_relay_ignores_variables_of_the_clients() {
 fn print_config_prints_effective_values_with_their_origin() {
     let (_directory, path) = file_of("ttl = \"5s\"\nretention = \"5s\"\nmax-streams = 5\n");
     let arguments = ["print-config", "--config", &path, "--ttl", "7s"];
-    let (status, said, _) = run(&arguments, &[("RDV_RETENTION", "6s")]);
+    let (status, printed, _) = run(&arguments, &[("RDV_RETENTION", "6s")]);
     assert_eq!(status, Some(0));
     for line in [
         "ttl = \"7s\"  # flag".to_owned(),
@@ -189,7 +189,7 @@ fn print_config_prints_effective_values_with_their_origin() {
         format!("max-streams = 5  # {path}:3"),
         "idle-timeout = \"6h\"  # default".to_owned(),
     ] {
-        assert!(said.lines().any(|said| said == line), "{line} in {said}");
+        assert!(printed.lines().any(|printed| printed == line), "{line} in {printed}");
     }
 }
 
@@ -299,8 +299,10 @@ fn sighup_switches_the_access_log() {
 
     fs::write(&path, "access-log = \"off\"\n").expect("a file");
     relay.signal(Signal::SIGHUP);
-    let said = "changed: access-log, access-log-format";
-    eventually("it is off", || (relay.process().stderr().matches(said).count() == 2).then_some(()));
+    let printed = "changed: access-log, access-log-format";
+    eventually("it is off", || {
+        (relay.process().stderr().matches(printed).count() == 2).then_some(())
+    });
     let before = fs::read_to_string(&second).expect("the log");
     relay.exchange(&named);
     relay.signal(Signal::SIGTERM);

@@ -294,6 +294,6 @@ fn systemd_accepts_the_units() {
         println!("skipped: systemd-analyze is not installed");
         return;
     };
-    let said = String::from_utf8_lossy(&verified.stderr);
-    assert!(verified.status.success() && said.trim().is_empty(), "{said}");
+    let printed = String::from_utf8_lossy(&verified.stderr);
+    assert!(verified.status.success() && printed.trim().is_empty(), "{printed}");
 }

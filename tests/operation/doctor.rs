@@ -96,8 +96,8 @@ fn json_output_has_the_same_checks_as_text() {
     assert_eq!(finished.status.code(), Some(0));
     let report = parse(finished.stdout.as_bytes());
     let checks = report["checks"].as_array().expect("checks");
-    let told = checks.iter().map(|check| check["name"].as_str().expect("a name"));
-    assert_eq!(told.collect::<Vec<_>>(), names);
+    let reported = checks.iter().map(|check| check["name"].as_str().expect("a name"));
+    assert_eq!(reported.collect::<Vec<_>>(), names);
     for check in checks {
         let fine = check["verdict"] == "ok";
         assert_eq!(check["advice"] == Value::Null, fine, "{check}");

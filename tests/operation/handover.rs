@@ -182,12 +182,12 @@ fn the_ttl_continues_in_the_new_process() {
 #[test]
 fn an_individual_ttl_continues_in_the_new_process() {
     let mut line = Lineage::start(&["--ttl", "300ms"]);
-    let patient = line.first.create_with(&parse(br#"{"ttl_seconds":600}"#));
+    let long_lived = line.first.create_with(&parse(br#"{"ttl_seconds":600}"#));
     line.hand_over();
     let usual = stream_of(&exchange(line.address(), &ask("POST", "/stream")));
     line.await_end_of_first();
     line.first.await_state(&usual, "TIMEOUT_NO_SRC_NO_DST");
-    assert_eq!(line.first.status(&patient)["state"], "CREATED");
+    assert_eq!(line.first.status(&long_lived)["state"], "CREATED");
 }
 
 #[test]

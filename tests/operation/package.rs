@@ -11,8 +11,8 @@ fn root() -> &'static Path {
 
 fn run(command: &mut Command) -> Output {
     let output = command.output().expect("a process");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {printed}");
     output
 }
 
@@ -66,8 +66,8 @@ fn is_fresh(directory: &Path) -> bool {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "-v", "--offline"]).current_dir(directory);
     cargo.env("CARGO_TARGET_DIR", directory.join("target")).env_remove("RDV_REVISION");
-    let said = run(&mut cargo).stderr;
-    !String::from_utf8_lossy(&said).contains("Running")
+    let printed = run(&mut cargo).stderr;
+    !String::from_utf8_lossy(&printed).contains("Running")
 }
 
 fn revision(directory: &Path) -> String {

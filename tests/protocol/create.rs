@@ -75,16 +75,16 @@ fn headers_are_kept_as_given() {
 #[test]
 fn a_requested_ttl_is_granted_and_returned() {
     let relay = Relay::start(&["--ttl", "100s", "--max-ttl", "1000s"]);
-    for (name, asked, told) in [
+    for (name, requested, reported) in [
         ("the shortest", "1", json!(1)),
         ("shorter than the usual one", "99", json!(99)),
         ("the longest", "1000", json!(1000)),
         ("longer than the longest", "1001", json!(1000)),
         ("longer than anything", "18446744073709551615", json!(1000)),
     ] {
-        let answer = relay.exchange(&create(format!(r#"{{"ttl_seconds":{asked}}}"#)));
+        let answer = relay.exchange(&create(format!(r#"{{"ttl_seconds":{requested}}}"#)));
         let id = stream_of(&answer);
-        assert_eq!(answer.json(), json!({ "stream": id, "ttl_seconds": told }), "{name}");
+        assert_eq!(answer.json(), json!({ "stream": id, "ttl_seconds": reported }), "{name}");
     }
     let answer = relay.exchange(&create(r#"{"download_headers":{"X-A":"b"}}"#));
     let id = stream_of(&answer);
@@ -98,9 +98,9 @@ fn a_requested_ttl_is_granted_and_returned() {
 #[test]
 fn the_default_ttl_can_always_be_requested() {
     let relay = Relay::start(&["--ttl", "100s", "--max-ttl", "1s"]);
-    for (asked, told) in [(50, 50), (100, 100), (101, 100)] {
-        let answer = relay.exchange(&create(format!(r#"{{"ttl_seconds":{asked}}}"#)));
-        assert_eq!(answer.json()["ttl_seconds"], told);
+    for (requested, reported) in [(50, 50), (100, 100), (101, 100)] {
+        let answer = relay.exchange(&create(format!(r#"{{"ttl_seconds":{requested}}}"#)));
+        assert_eq!(answer.json()["ttl_seconds"], reported);
     }
 }
 
@@ -249,10 +249,10 @@ fn the_body_limit_is_configurable() {
 #[test]
 fn expect_100_continue_is_answered() {
     let relay = Relay::start(&[]);
-    let patient = ask("POST", "/stream").field("Expect", "100-continue");
+    let expecting = ask("POST", "/stream").field("Expect", "100-continue");
     for (name, head, body) in [
-        ("length", patient.clone().length(2), &b"{}"[..]),
-        ("chunked", patient.clone().chunked(), b"2\r\n{}\r\n0\r\n\r\n"),
+        ("length", expecting.clone().length(2), &b"{}"[..]),
+        ("chunked", expecting.clone().chunked(), b"2\r\n{}\r\n0\r\n\r\n"),
     ] {
         let mut wire = relay.connect();
         wire.ask(&head);
@@ -261,11 +261,11 @@ fn expect_100_continue_is_answered() {
         assert_eq!(wire.response().status(), 201, "{name}");
         assert_eq!(wire.exchange(&ask("GET", "/ping")).status(), 200, "{name}: kept");
     }
-    let refused = relay.exchange(&patient.clone().length(JSON_BODY_MAX + 1));
+    let refused = relay.exchange(&expecting.clone().length(JSON_BODY_MAX + 1));
     assert_eq!(refused.status(), 413, "a refusal in its place");
     let unknown = relay.exchange(&ask("POST", "/stream").length(2).field("Expect", "wonders"));
     assert_eq!(unknown.status(), 417);
-    let old = relay.exchange(&patient.http10().body("{}"));
+    let old = relay.exchange(&expecting.http10().body("{}"));
     assert_eq!(old.status(), 201, "HTTP/1.0 gets no 100");
 }
 

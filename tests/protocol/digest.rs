@@ -241,12 +241,12 @@ fn an_unfinished_stream_has_no_digest() {
 fn only_the_last_event_has_the_digest() {
     let relay = Relay::start(&[]);
     let (id, mut source, _destination) = begin(&relay);
-    let mut follower = relay.connect();
-    follower.ask(&ask("GET", &format!("/stream/{id}/events")));
-    assert_eq!(follower.head().status, 200);
-    let first = follower.read_some(usize::MAX);
+    let mut subscriber = relay.connect();
+    subscriber.ask(&ask("GET", &format!("/stream/{id}/events")));
+    assert_eq!(subscriber.head().status, 200);
+    let first = subscriber.read_some(usize::MAX);
     source.send("\r\n");
-    let (rest, ending) = follower.rest();
+    let (rest, ending) = subscriber.rest();
     assert_eq!(ending, Ending::Complete);
     let text = String::from_utf8([first, rest].concat()).expect("UTF-8");
     let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
@@ -260,8 +260,8 @@ fn only_the_last_event_has_the_digest() {
 #[test]
 fn a_digest_in_download_headers_is_not_that_of_the_source() {
     let relay = Relay::start(&[]);
-    let wish = serde_json::json!({ "download_headers": { "Repr-Digest": OTHER } });
-    let id = relay.create_with(&wish);
+    let options = serde_json::json!({ "download_headers": { "Repr-Digest": OTHER } });
+    let id = relay.create_with(&options);
     let mut destination = relay.waiting_destination(&id);
     assert_uploaded(&relay.exchange(&put(&id, &[]).raw_body(&body(""))));
     let download = destination.response();

@@ -107,8 +107,8 @@ fn every_member_of_a_report_has_its_default() {
         let id = relay.create();
         let mut destination = relay.waiting_destination(&id);
         assert_eq!(relay.exchange(&report(&id, body.to_string())).status(), 200, "{body}");
-        let told = destination.response();
-        assert_error(&body.to_string(), &told, (status, name, Some(message)));
+        let response = destination.response();
+        assert_error(&body.to_string(), &response, (status, name, Some(message)));
     }
 }
 
@@ -120,8 +120,8 @@ fn a_status_without_content_is_sent_without_a_body() {
         let mut destination = relay.waiting_destination(&id);
         let body = json!({ "http_status": status, "message": "quiet" }).to_string();
         assert_eq!(relay.exchange(&report(&id, body)).status(), 200);
-        let told = destination.response();
-        assert_eq!((told.status(), told.body.len()), (status, 0));
+        let response = destination.response();
+        assert_eq!((response.status(), response.body.len()), (status, 0));
         assert_eq!(destination.exchange(&ask("GET", "/ping")).status(), 200, "after {status}");
         assert_eq!(relay.status(&id)["error"]["message"], "quiet");
     }

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 /// A subscriber to a stream.
-struct Follower {
+struct Subscriber {
     wire: Wire,
     /// Bytes read and not parsed yet.
     read: Vec<u8>,
@@ -18,20 +18,20 @@ struct Follower {
 
 /// One item sent to a subscriber.
 #[derive(Debug, PartialEq)]
-enum Told {
+enum Item {
     Event(Value),
     Comment,
 }
 
 /// Reads one item, up to an empty line.
-fn read_one(text: &str) -> Told {
+fn read_one(text: &str) -> Item {
     if text.starts_with(':') {
         assert_eq!(text, ": keep-alive");
-        return Told::Comment;
+        return Item::Comment;
     }
     let data = text.strip_prefix("event: status\ndata: ").unwrap_or_else(|| panic!("{text:?}"));
     assert!(!data.contains(['\n', '\r']), "one line: {data:?}");
-    Told::Event(parse(data.as_bytes()))
+    Item::Event(parse(data.as_bytes()))
 }
 
 /// Reads a complete body, which must contain only events.
@@ -39,24 +39,24 @@ fn read_all(body: &[u8]) -> Vec<Value> {
     let text = std::str::from_utf8(body).expect("UTF-8");
     let text = text.strip_suffix("\n\n").expect("an empty line at the end");
     let event = |text| match read_one(text) {
-        Told::Event(status) => status,
-        Told::Comment => panic!("a comment: {text:?}"),
+        Item::Event(status) => status,
+        Item::Comment => panic!("a comment: {text:?}"),
     };
     text.split("\n\n").map(event).collect()
 }
 
-impl Follower {
-    fn of(relay: &Relay, id: &str) -> Follower {
-        Follower::over(relay.connect(), id)
+impl Subscriber {
+    fn of(relay: &Relay, id: &str) -> Subscriber {
+        Subscriber::over(relay.connect(), id)
     }
 
-    fn over(mut wire: Wire, id: &str) -> Follower {
+    fn over(mut wire: Wire, id: &str) -> Subscriber {
         wire.ask(&ask("GET", &events(id)));
         assert_eq!(wire.head().status, 200);
-        Follower { wire, read: Vec::new() }
+        Subscriber { wire, read: Vec::new() }
     }
 
-    fn next(&mut self) -> Told {
+    fn next(&mut self) -> Item {
         loop {
             if let Some(end) = self.read.windows(2).position(|bytes| bytes == b"\n\n") {
                 let text: Vec<u8> = self.read.drain(..end + 2).collect();
@@ -71,7 +71,7 @@ impl Follower {
     /// The next event that satisfies this.
     fn until(&mut self, mut wanted: impl FnMut(&Value) -> bool) -> Value {
         loop {
-            if let Told::Event(status) = self.next()
+            if let Item::Event(status) = self.next()
                 && wanted(&status)
             {
                 return status;
@@ -90,7 +90,7 @@ impl Follower {
     }
 
     /// The response ends correctly, and the connection stays open.
-    fn assert_over(mut self) {
+    fn assert_end(mut self) {
         assert_eq!(self.rest(), (Vec::new(), Ending::Complete));
         assert_eq!(self.wire.exchange(&ask("GET", "/ping")).status(), 200);
     }
@@ -113,22 +113,22 @@ fn create_long(relay: &Relay) -> String {
 fn every_state_is_an_event_equal_to_the_status() {
     let relay = Relay::start(&[]);
     let id = relay.create();
-    let mut follower = Follower::of(&relay, &id);
-    assert_eq!(follower.next(), Told::Event(relay.status(&id)), "at once");
+    let mut subscriber = Subscriber::of(&relay, &id);
+    assert_eq!(subscriber.next(), Item::Event(relay.status(&id)), "at once");
     let destination = relay.waiting_destination(&id);
-    assert_eq!(follower.next(), Told::Event(relay.status(&id)), "DST_CONNECTED");
+    assert_eq!(subscriber.next(), Item::Event(relay.status(&id)), "DST_CONNECTED");
     let mut source = relay.connect();
     source.ask(&Framing::Chunked.put(&id));
-    follower.until_state("STREAMING");
+    subscriber.until_state("STREAMING");
     let mut pair = crate::support::Pair { id, framing: Framing::Chunked, source, destination };
     pair.pass_first(b"hello");
-    follower.until(|status| status["bytes_transferred"] == 5);
+    subscriber.until(|status| status["bytes_transferred"] == 5);
     pair.pass(b", world");
     pair.complete();
-    let last = follower.until_state("FINISHED");
+    let last = subscriber.until_state("FINISHED");
     assert_eq!(last, relay.status(&pair.id));
     assert_eq!(last["bytes_transferred"], 12);
-    follower.assert_over();
+    subscriber.assert_end();
 }
 
 #[test]
@@ -165,8 +165,8 @@ fn the_end_of_the_connection_is_the_end_for_http_1_0() {
     relay.await_state(&id, "CREATED");
     assert_eq!(relay.exchange(&ask("DELETE", &format!("/stream/{id}"))).status(), 204);
     let (body, ending) = wire.rest();
-    let told = read_all(&body);
-    let states: Vec<_> = told.iter().map(|status| &status["state"]).collect();
+    let events = read_all(&body);
+    let states: Vec<_> = events.iter().map(|status| &status["state"]).collect();
     assert_eq!(states, ["CREATED", "DST_CONNECTED", "CREATED", "CLIENT_ERROR"]);
     assert_eq!(ending, Ending::Complete);
 }
@@ -218,36 +218,36 @@ fn an_upload_may_be_named_events() {
 fn reports_and_timeouts_are_events() {
     let relay = Relay::start(&["--ttl", "1s"]);
     let id = relay.create();
-    let mut follower = Follower::of(&relay, &id);
-    follower.until_state("CREATED");
+    let mut subscriber = Subscriber::of(&relay, &id);
+    subscriber.until_state("CREATED");
     for name in ["One", "Two"] {
         let report = ask("POST", &format!("/stream/{id}/error"));
         let report = report.body(json!({ "name": name }).to_string());
         assert_eq!(relay.exchange(&report).status(), 200);
-        assert_eq!(follower.until(|_| true)["error"]["name"], name);
+        assert_eq!(subscriber.until(|_| true)["error"]["name"], name);
     }
-    let last = follower.until(|_| true);
+    let last = subscriber.until(|_| true);
     assert_eq!((&last["state"], &last["active"]), (&json!("TIMEOUT_NO_SRC_NO_DST"), &json!(false)));
-    follower.assert_over();
+    subscriber.assert_end();
 }
 
 #[test]
 fn not_every_byte_is_an_event() {
     let relay = Relay::start(&[]);
     let mut pair = relay.pair(Framing::Chunked);
-    let mut follower = Follower::of(&relay, &pair.id);
+    let mut subscriber = Subscriber::of(&relay, &pair.id);
     pair.pass_first(b"x");
     for _ in 1..400 {
         pair.pass(b"x");
     }
     pair.complete();
-    let (body, ending) = follower.rest();
-    let told = read_all(&body);
+    let (body, ending) = subscriber.rest();
+    let events = read_all(&body);
     assert_eq!(ending, Ending::Complete);
-    assert!(told.len() < 100, "{} events for 400 pieces", told.len());
-    let last = told.last().expect("an event");
+    assert!(events.len() < 100, "{} events for 400 pieces", events.len());
+    let last = events.last().expect("an event");
     assert_eq!((&last["state"], &last["bytes_transferred"]), (&json!("FINISHED"), &json!(400)));
-    let moved: Vec<_> = told.iter().map(|status| status["bytes_transferred"].as_u64()).collect();
+    let moved: Vec<_> = events.iter().map(|status| status["bytes_transferred"].as_u64()).collect();
     assert!(moved.is_sorted(), "{moved:?}");
 }
 
@@ -255,23 +255,23 @@ fn not_every_byte_is_an_event() {
 fn comments_keep_a_follower_connected_beyond_the_keep_alive_timeout() {
     let relay = Relay::start(&["--event-keep-alive", "100ms", "--keep-alive-timeout", "250ms"]);
     let id = relay.create();
-    let mut follower = Follower::of(&relay, &id);
-    follower.until_state("CREATED");
+    let mut subscriber = Subscriber::of(&relay, &id);
+    subscriber.until_state("CREATED");
     for _ in 0..6 {
-        assert_eq!(follower.next(), Told::Comment);
+        assert_eq!(subscriber.next(), Item::Comment);
     }
     delete(&relay, &id);
-    follower.until_state("CLIENT_ERROR");
-    assert_eq!(follower.rest(), (Vec::new(), Ending::Complete));
+    subscriber.until_state("CLIENT_ERROR");
+    assert_eq!(subscriber.rest(), (Vec::new(), Ending::Complete));
 }
 
 #[test]
 fn a_new_bottleneck_is_an_event_even_without_progress() {
     let relay = Relay::start(&[]);
     let mut pair = relay.pair(Framing::Length(64 << 20));
-    let mut follower = Follower::of(&relay, &pair.id);
+    let mut subscriber = Subscriber::of(&relay, &pair.id);
     relay.fill(&mut pair.source, &pattern(3, 64 << 20));
-    let status = follower.until(|status| status["bottleneck"]["side"] == "destination");
+    let status = subscriber.until(|status| status["bottleneck"]["side"] == "destination");
     assert_eq!(status["state"], "STREAMING");
 }
 
@@ -281,23 +281,23 @@ fn a_follower_disconnect_changes_nothing() {
         let relay = Relay::start(&[]);
         let before = relay.descriptors();
         let mut pair = relay.pair(Framing::Length(10));
-        let mut followers: Vec<_> = (0..3).map(|_| Follower::of(&relay, &pair.id)).collect();
-        for follower in &mut followers {
-            follower.until_state("STREAMING");
+        let mut subscribers: Vec<_> = (0..3).map(|_| Subscriber::of(&relay, &pair.id)).collect();
+        for subscriber in &mut subscribers {
+            subscriber.until_state("STREAMING");
         }
-        let mut stays = followers.pop().expect("one");
-        let half_closed = followers.pop().expect("one");
-        followers.pop().expect("one").wire.leave(way);
+        let mut stays = subscribers.pop().expect("one");
+        let half_closed = subscribers.pop().expect("one");
+        subscribers.pop().expect("one").wire.leave(way);
         let mut wire = half_closed.wire;
         wire.finish_sending();
         assert_eq!(wire.rest().1, Ending::Closed, "a FIN ends it");
-        eventually("the pair and one follower are left", || {
+        eventually("the pair and one subscriber are left", || {
             (relay.descriptors().others == before.others + 3).then_some(())
         });
         pair.pass_first(b"0123456789");
         pair.complete();
         stays.until_state("FINISHED");
-        stays.assert_over();
+        stays.assert_end();
     }
 }
 
@@ -311,20 +311,20 @@ fn followers_above_the_limit_are_refused_until_one_disconnects() {
     };
     let relay = Relay::start(&[]);
     let (id, other) = (relay.create(), relay.create());
-    let mut followers: Vec<_> = (0..16).map(|_| Follower::of(&relay, &id)).collect();
+    let mut subscribers: Vec<_> = (0..16).map(|_| Subscriber::of(&relay, &id)).collect();
     busy(&relay, &id);
-    followers.push(Follower::of(&relay, &other));
-    followers.swap_remove(3);
+    subscribers.push(Subscriber::of(&relay, &other));
+    subscribers.swap_remove(3);
     eventually("there is room again", || {
         let mut wire = relay.connect();
         wire.ask(&ask("GET", &events(&id)));
-        (wire.head().status == 200).then(|| followers.push(Follower { wire, read: Vec::new() }))
+        (wire.head().status == 200).then(|| subscribers.push(Subscriber { wire, read: Vec::new() }))
     });
     busy(&relay, &id);
 
-    let relay = Relay::start(&["--max-followers", "2"]);
+    let relay = Relay::start(&["--max-subscribers", "2"]);
     let ids: Vec<_> = (0..3).map(|_| relay.create()).collect();
-    let _followers: Vec<_> = ids[..2].iter().map(|id| Follower::of(&relay, id)).collect();
+    let _followers: Vec<_> = ids[..2].iter().map(|id| Subscriber::of(&relay, id)).collect();
     busy(&relay, &ids[2]);
     delete(&relay, &ids[0]);
     eventually("the end of a stream makes room", || {
@@ -338,7 +338,7 @@ fn followers_above_the_limit_are_refused_until_one_disconnects() {
 fn a_slow_follower_skips_to_the_newest_and_the_last_event() {
     let relay = Relay::start(&[]);
     let id = create_long(&relay);
-    let mut slow = Follower::over(Wire::connect_narrow(relay.address()), &id);
+    let mut slow = Subscriber::over(Wire::connect_narrow(relay.address()), &id);
     let report = |number: usize| {
         let report = ask("POST", &format!("/stream/{id}/error"));
         let report = report.body(json!({ "name": number.to_string() }).to_string());
@@ -351,12 +351,12 @@ fn a_slow_follower_skips_to_the_newest_and_the_last_event() {
     }
     let grown = relay.resident_bytes().saturating_sub(before);
     assert!(grown < 4 << 20, "{grown} bytes more for 300 events of 60 kB");
-    let mut told = 0;
+    let mut events = 0;
     slow.until(|status| {
-        told += 1;
+        events += 1;
         status["error"]["name"] == "300"
     });
-    assert!(told < 100, "{told} events");
+    assert!(events < 100, "{events} events");
 
     for number in 301..=400 {
         report(number);
@@ -364,14 +364,14 @@ fn a_slow_follower_skips_to_the_newest_and_the_last_event() {
     delete(&relay, &id);
     relay.await_turn();
     slow.until_state("CLIENT_ERROR");
-    slow.assert_over();
+    slow.assert_end();
 }
 
 #[test]
 fn the_last_event_outlives_its_stream() {
     let relay = Relay::start(&["--retention", "100ms"]);
     let id = create_long(&relay);
-    let mut slow = Follower::over(Wire::connect_narrow(relay.address()), &id);
+    let mut slow = Subscriber::over(Wire::connect_narrow(relay.address()), &id);
     for _ in 0..50 {
         assert_eq!(relay.report(&id).status(), 200);
     }
@@ -380,18 +380,18 @@ fn the_last_event_outlives_its_stream() {
         (relay.get(&format!("/stream/{id}/status")).status() == 404).then_some(())
     });
     slow.until_state("CLIENT_ERROR");
-    slow.assert_over();
+    slow.assert_end();
 
     let relay = Relay::start(&["--max-streams", "1"]);
     let id = relay.create();
-    let mut follower = Follower::of(&relay, &id);
-    follower.until_state("CREATED");
+    let mut subscriber = Subscriber::of(&relay, &id);
+    subscriber.until_state("CREATED");
     let both = [ask("DELETE", &format!("/stream/{id}")).bytes(), ask("POST", "/stream").bytes()];
     let mut wire = relay.connect();
     wire.send(both.concat());
     assert_eq!((wire.response().status(), wire.response().status()), (204, 201));
-    follower.until_state("CLIENT_ERROR");
-    follower.assert_over();
+    subscriber.until_state("CLIENT_ERROR");
+    subscriber.assert_end();
 }
 
 #[test]
@@ -401,13 +401,13 @@ fn a_follower_that_does_not_read_is_closed() {
     let id = create_long(&relay);
     let mut silent = Wire::connect_narrow(relay.address());
     silent.ask(&ask("GET", &events(&id)));
-    let mut reads = Follower::of(&relay, &id);
+    let mut reads = Subscriber::of(&relay, &id);
     reads.until_state("CREATED");
     for _ in 0..10 {
         assert_eq!(relay.report(&id).status(), 200);
     }
-    eventually("one follower is left", || {
-        assert!(matches!(reads.next(), Told::Comment | Told::Event(_)));
+    eventually("one subscriber is left", || {
+        assert!(matches!(reads.next(), Item::Comment | Item::Event(_)));
         (relay.descriptors().others == before.others + 1).then_some(())
     });
     assert_ne!(silent.read_to_end().1, Ending::Complete);
@@ -419,14 +419,14 @@ fn a_follower_that_does_not_read_is_closed() {
 fn followers_receive_the_last_event_while_draining() {
     let relay = Relay::start(&[]);
     let mut pair = relay.pair(Framing::Length(10));
-    let mut follower = Follower::of(&relay, &pair.id);
-    follower.until_state("STREAMING");
+    let mut subscriber = Subscriber::of(&relay, &pair.id);
+    subscriber.until_state("STREAMING");
     relay.signal(Signal::SIGTERM);
     eventually("the relay drains", || relay.process().stderr().contains("draining").then_some(()));
     pair.pass_first(b"0123456789");
     pair.complete();
-    follower.until_state("FINISHED");
-    assert_eq!(follower.rest(), (Vec::new(), Ending::Complete));
+    subscriber.until_state("FINISHED");
+    assert_eq!(subscriber.rest(), (Vec::new(), Ending::Complete));
     assert!(relay.finish().status.success());
 }
 
@@ -434,8 +434,8 @@ fn followers_receive_the_last_event_while_draining() {
 fn the_end_of_draining_disconnects_followers() {
     let relay = Relay::start(&["--drain-timeout", "200ms"]);
     let pair = relay.pair(Framing::Length(10));
-    let mut streaming = Follower::of(&relay, &pair.id);
-    let mut created = Follower::of(&relay, &relay.create());
+    let mut streaming = Subscriber::of(&relay, &pair.id);
+    let mut created = Subscriber::of(&relay, &relay.create());
     created.until_state("CREATED");
     relay.signal(Signal::SIGTERM);
     streaming.until_state("CLIENT_ERROR");
@@ -457,7 +457,7 @@ fn curl_follows_a_stream() {
     delete(&relay, &id);
     let finished = curl.finish();
     assert!(finished.status.success(), "{}", finished.stderr);
-    let told = read_all(finished.stdout.as_bytes());
-    let states: Vec<_> = told.iter().map(|status| &status["state"]).collect();
+    let events = read_all(finished.stdout.as_bytes());
+    let states: Vec<_> = events.iter().map(|status| &status["state"]).collect();
     assert_eq!(states, ["CREATED", "SRC_CONNECTED", "CLIENT_ERROR"]);
 }

@@ -117,7 +117,7 @@ fn every_download_carries_the_same_five_headers() {
 }
 
 #[test]
-fn an_error_is_told_from_a_download_by_a_field_that_no_client_can_set() {
+fn a_field_that_no_client_can_set_marks_an_error() {
     let relay = Relay::start(&[]);
     for (name, report, field) in [
         ("a success status", json!({ "http_status": 200, "name": "NoFile" }), "NoFile"),
@@ -215,7 +215,7 @@ fn expect_100_continue_of_the_second_side_is_answered_at_once() {
 #[test]
 fn expect_100_continue_is_refused_with_the_final_status() {
     let relay = Relay::start(&[]);
-    let patient = |id: &str| Framing::Length(5).put(id).field("Expect", "100-continue");
+    let expecting = |id: &str| Framing::Length(5).put(id).field("Expect", "100-continue");
     let taken = relay.create();
     let _source = relay.waiting_source(&taken, Framing::Length(5));
     let deleted = relay.create();
@@ -229,7 +229,7 @@ fn expect_100_continue_is_refused_with_the_final_status() {
         ("reported", reported.as_str(), 400, "Error"),
     ];
     for (name, id, status, error) in rows {
-        assert_error(name, &relay.exchange(&patient(id)), (status, error, None));
+        assert_error(name, &relay.exchange(&expecting(id)), (status, error, None));
     }
 }
 

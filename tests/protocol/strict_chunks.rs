@@ -128,8 +128,8 @@ fn huge_sizes_never_wrap_around() {
             continue;
         }
         let download = pair.destination.response();
-        let torso = download.status() == 200 && download.ending != Ending::Complete;
-        assert!(torso || download.status() == 502, "{name}: {download:?}");
+        let truncated = download.status() == 200 && download.ending != Ending::Complete;
+        assert!(truncated || download.status() == 502, "{name}: {download:?}");
     }
 }
 

@@ -109,16 +109,16 @@ fn create_for(relay: &Relay, ttl_s: u64) -> String {
 #[test]
 fn a_stream_waits_for_its_requested_ttl() {
     let relay = Relay::start(&["--ttl", "200ms"]);
-    let patient = create_for(&relay, 600);
+    let long_lived = create_for(&relay, 600);
     let brief = create_for(&relay, 1);
     let mut source = relay.waiting_source(&brief, Framing::Length(5));
     let usual = relay.create();
     relay.await_state(&usual, "TIMEOUT_NO_SRC_NO_DST");
-    assert_eq!(relay.status(&patient)["state"], "CREATED");
+    assert_eq!(relay.status(&long_lived)["state"], "CREATED");
     assert_error("one second", &source.response(), EXPIRED);
     assert_eq!(relay.status(&brief)["state"], "TIMEOUT_NO_DST");
-    let mut destination = relay.waiting_destination(&patient);
-    assert_uploaded(&relay.exchange(&Framing::Length(5).put(&patient).raw_body(b"hello")));
+    let mut destination = relay.waiting_destination(&long_lived);
+    assert_uploaded(&relay.exchange(&Framing::Length(5).put(&long_lived).raw_body(b"hello")));
     assert_eq!(destination.response().text(), "hello");
 }
 
@@ -133,12 +133,12 @@ fn a_ttl_below_the_default_ends_earlier() {
 #[test]
 fn a_report_is_kept_for_the_ttl_of_its_stream() {
     let relay = Relay::start(&["--ttl", "200ms"]);
-    let (patient, usual) = (create_for(&relay, 600), relay.create());
-    for id in [&patient, &usual] {
+    let (long_lived, usual) = (create_for(&relay, 600), relay.create());
+    for id in [&long_lived, &usual] {
         assert_eq!(relay.report(id).status(), 200);
     }
     relay.await_state(&usual, "TIMEOUT_NO_SRC_NO_DST");
-    let put = Framing::Length(0).put(&patient);
+    let put = Framing::Length(0).put(&long_lived);
     assert_error("the report", &relay.exchange(&put), (400, "Error", None));
 }
 

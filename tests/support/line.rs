@@ -52,8 +52,8 @@ pub(crate) fn run(command: &str) -> Result<(), String> {
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("{command}: {error}"))?;
-    let said = || format!("{command}: {}", String::from_utf8_lossy(&output.stderr).trim());
-    if output.status.success() { Ok(()) } else { Err(said()) }
+    let printed = || format!("{command}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    if output.status.success() { Ok(()) } else { Err(printed()) }
 }
 
 /// A command in a namespace.

@@ -35,8 +35,9 @@ impl Observed {
     /// A relay that was started with [`ADMIN`] among its flags.
     pub(crate) fn of(relay: Relay) -> Observed {
         let operators = eventually("operators are served", || {
-            let said = relay.process().stdout();
-            let place = said.lines().find_map(|line| line.strip_prefix("operators are served on "));
+            let printed = relay.process().stdout();
+            let place =
+                printed.lines().find_map(|line| line.strip_prefix("operators are served on "));
             place.and_then(|place| place.parse().ok())
         });
         Observed { relay, operators }

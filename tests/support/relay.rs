@@ -181,7 +181,7 @@ pub(crate) fn stream_of(answer: &Response) -> String {
 }
 
 fn announced(stdout: &str) -> Vec<SocketAddr> {
-    let whole = stdout.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let complete = stdout.rsplit_once('\n').map_or("", |(complete, _)| complete);
     let after =
         |line: &str| line.split_once("listening on http://").map(|(_, rest)| rest.to_owned());
     let address = |rest: String| {
@@ -189,5 +189,5 @@ fn announced(stdout: &str) -> Vec<SocketAddr> {
             rest.split(|c: char| c.is_whitespace() || c == '/').next().unwrap_or_default();
         address.parse().unwrap_or_else(|_| panic!("listening on {rest:?}"))
     };
-    whole.lines().filter_map(after).map(address).collect()
+    complete.lines().filter_map(after).map(address).collect()
 }

@@ -81,7 +81,7 @@ impl Authority {
 }
 
 impl Terminator {
-    /// A proxy for a server at this address; `cut` closes connections without a close_notify.
+    /// A proxy for a server at this address; `cut` closes connections without a `close_notify`.
     pub(crate) fn start(identity: &Identity, server: SocketAddr, flags: &[&str]) -> Terminator {
         let mut command = Command::new("python3");
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/tls.py"));

@@ -52,8 +52,8 @@ fn the_dialling_end_passes_the_suite() {
     command.arg(specification(scene.path(), "url", &url)).current_dir(scene.path());
     let server = Process::start(command);
     let port = eventually("the fuzzing server listens", || {
-        let said = server.stdout();
-        let port = said.split_once("listening on port ")?.1.split_once('\n')?.0;
+        let printed = server.stdout();
+        let port = printed.split_once("listening on port ")?.1.split_once('\n')?.0;
         Some(port.parse::<u16>().expect("a port"))
     });
     let server_address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));

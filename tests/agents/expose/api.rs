@@ -101,11 +101,15 @@ fn requests_are_framed_as_their_bodies_are() {
         ("of unknown length", Body::from_reader(&b"hello"[..]), None, Some("chunked")),
     ] {
         assert_eq!(api.forward(request(Method::POST, "/x", body)).status(), 204, "{name}");
-        let came = server.request();
-        assert_eq!((came.line.as_str(), came.whole), ("POST /x HTTP/1.1", true), "{name}");
-        assert_eq!(came.field("content-length"), length, "{name}");
-        assert_eq!(came.field("transfer-encoding"), chunked, "{name}");
-        assert_eq!(came.body, b"hello", "{name}");
+        let received = server.request();
+        assert_eq!(
+            (received.line.as_str(), received.is_complete),
+            ("POST /x HTTP/1.1", true),
+            "{name}"
+        );
+        assert_eq!(received.field("content-length"), length, "{name}");
+        assert_eq!(received.field("transfer-encoding"), chunked, "{name}");
+        assert_eq!(received.body, b"hello", "{name}");
     }
     api.forward(request(Method::POST, "/x", ()));
     assert_eq!(server.request().field("content-length"), Some("0"));
@@ -119,7 +123,7 @@ fn hop_by_hop_fields_are_removed_and_others_forwarded() {
         "HTTP/1.1 200 OK\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n\
          Set-Cookie: a\r\nSet-Cookie: b\r\nContent-Length: 0\r\n\r\n",
     );
-    let mut asked = get("/a?b=c");
+    let mut request = get("/a?b=c");
     for (name, value) in [
         ("host", "public.example"),
         ("connection", "x-hop"),
@@ -129,14 +133,14 @@ fn hop_by_hop_fields_are_removed_and_others_forwarded() {
         ("forwarded", "for=192.0.2.1"),
         ("authorization", "Bearer x"),
     ] {
-        asked.headers_mut().insert(name, value.parse().expect("a value"));
+        request.headers_mut().insert(name, value.parse().expect("a value"));
     }
-    let answer = api(&server).forward(asked);
-    let came = server.request();
-    assert_eq!(came.line, "GET /a?b=c HTTP/1.1");
-    let names: Vec<_> = came.fields.iter().map(|(name, _)| name.as_str()).collect();
+    let answer = api(&server).forward(request);
+    let received = server.request();
+    assert_eq!(received.line, "GET /a?b=c HTTP/1.1");
+    let names: Vec<_> = received.fields.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["host", "x-forwarded-for", "forwarded", "authorization"]);
-    assert_eq!(came.field("host"), Some(server.address().to_string().as_str()));
+    assert_eq!(received.field("host"), Some(server.address().to_string().as_str()));
     let names: Vec<_> = answer.headers().iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["set-cookie", "set-cookie"]);
 }
@@ -151,12 +155,12 @@ fn the_host_is_that_of_the_api_of_the_client_or_a_fixed_value() {
         ("other.example:81", "other.example:81".to_owned()),
     ] {
         let api = Api::new(&url, choice.parse().expect(choice)).expect("a URL");
-        let mut asked = get("/x");
-        asked.headers_mut().insert("host", "public.example".parse().expect("a value"));
-        assert_eq!(api.forward(asked).status(), 204, "{choice}");
-        let came = server.request();
-        assert_eq!(came.field("host"), Some(expected.as_str()), "{choice}");
-        assert_eq!(came.line, "GET /base/x HTTP/1.1", "the URL's path comes first");
+        let mut request = get("/x");
+        request.headers_mut().insert("host", "public.example".parse().expect("a value"));
+        assert_eq!(api.forward(request).status(), 204, "{choice}");
+        let received = server.request();
+        assert_eq!(received.field("host"), Some(expected.as_str()), "{choice}");
+        assert_eq!(received.line, "GET /base/x HTTP/1.1", "the URL's path comes first");
     }
     assert!("a b".parse::<HostChoice>().is_err() && "".parse::<HostChoice>().is_err());
 }
@@ -166,7 +170,7 @@ fn connections_are_reused() {
     let server = Server::start(|connection| {
         loop {
             let request = connection.request()?;
-            assert!(request.whole);
+            assert!(request.is_complete);
             connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")?;
         }
     });
@@ -244,13 +248,13 @@ fn an_early_response_stops_the_request_body() {
             }
             Ok(None)
         });
-        let (ended, told) = mpsc::channel();
+        let (ended, dropped) = mpsc::channel();
         let body = Body::from_reader(Endless(ended));
         let answer = api(&server).forward(request(Method::PUT, "/", body));
         assert_eq!(answer.status(), 413);
         assert_eq!(text(answer), "long");
         // The body is no longer read: it was dropped.
-        assert!(told.recv().is_err());
+        assert!(dropped.recv().is_err());
     }
 }
 
@@ -305,8 +309,12 @@ fn an_interrupted_request_is_incomplete() {
         let server = Server::receiving("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         let answer = api(&server).forward(request(Method::PUT, "/", body));
         assert_eq!(answer.status(), 502, "{name}");
-        let came = server.request();
-        assert_eq!((came.body.as_slice(), came.whole), (&b"half"[..], false), "{name}");
+        let received = server.request();
+        assert_eq!(
+            (received.body.as_slice(), received.is_complete),
+            (&b"half"[..], false),
+            "{name}"
+        );
     }
 }
 
@@ -342,8 +350,8 @@ fn an_invalid_response_of_the_api_is_a_bad_gateway() {
         });
         let answer = api(&server).forward(get("/"));
         assert_eq!(answer.status(), 502, "{name}");
-        let said: serde_json::Value = serde_json::from_str(&text(answer)).expect("JSON");
-        let message = said["message"].as_str().expect("a message");
+        let printed: serde_json::Value = serde_json::from_str(&text(answer)).expect("JSON");
+        let message = printed["message"].as_str().expect("a message");
         assert!(message.contains(hint), "{name}: {message}");
         assert!(message.contains(&server.address().to_string()), "{name}: {message}");
     }
@@ -359,9 +367,9 @@ fn an_unreachable_api_is_named() {
     let answer = api.forward(get("/"));
     assert_eq!(answer.status(), 502);
     assert_eq!(field(&answer, "content-type"), Some("application/json"));
-    let said: serde_json::Value = serde_json::from_str(&text(answer)).expect("JSON");
-    assert_eq!(said["name"], "ApiUnreachableError");
-    let message = said["message"].as_str().expect("a message");
+    let printed: serde_json::Value = serde_json::from_str(&text(answer)).expect("JSON");
+    assert_eq!(printed["name"], "ApiUnreachableError");
+    let message = printed["message"].as_str().expect("a message");
     assert!(message.contains(&address.to_string()) && message.contains("refused"), "{message}");
 }
 

@@ -60,7 +60,7 @@ pub(crate) fn echo() -> Server {
     Server::start(|connection| {
         loop {
             let request = connection.request()?;
-            if !request.whole {
+            if !request.is_complete {
                 return Ok(Some(request));
             }
             let length = request.body.len();
@@ -206,8 +206,8 @@ fn files_of_a_common_web_server_are_reached() {
         .spawn();
     let _python = Ended(child.expect("python3"));
     let address = eventually("it listens", || {
-        let said = fs::read_to_string(&log).expect("the log");
-        Some(said.split_once("(http://")?.1.split_once("/)")?.0.to_owned())
+        let text = fs::read_to_string(&log).expect("the log");
+        Some(text.split_once("(http://")?.1.split_once("/)")?.0.to_owned())
     });
     let relay = RelayLike::new();
     let process = expose(&format!("http://{address}"), &relay.url(), &[]);

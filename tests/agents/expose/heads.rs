@@ -68,7 +68,7 @@ fn heads_up_to_the_limit_pass_and_only_longer_ones_are_refused() {
         }
         other.send("hi");
         assert_eq!(other.response().status(), 200, "{spares}: nothing happened to it");
-        let said = end(process).stderr;
-        assert_eq!(said.matches(" connected to ").count(), 1, "{spares}: {said}");
+        let printed = end(process).stderr;
+        assert_eq!(printed.matches(" connected to ").count(), 1, "{spares}: {printed}");
     }
 }

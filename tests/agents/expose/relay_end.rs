@@ -25,7 +25,7 @@ impl RelayEnd {
     pub(crate) fn answering(answer: &'static str) -> RelayEnd {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         let address = listener.local_addr().expect("an address");
-        let (tell, spares) = mpsc::channel();
+        let (sender, spares) = mpsc::channel();
         thread::spawn(move || {
             for socket in listener.incoming().map_while(Result::ok) {
                 let mut lines = Vec::new();
@@ -40,7 +40,7 @@ impl RelayEnd {
                 }
                 assert!(reader.buffer().is_empty(), "nothing before the answer");
                 (&socket).write_all(answer.as_bytes()).expect("room");
-                if tell.send((lines, socket)).is_err() {
+                if sender.send((lines, socket)).is_err() {
                     return;
                 }
             }

@@ -11,7 +11,7 @@ use crate::expose::relay_end::RelayEnd;
 use crate::expose::server::Server;
 use crate::support::{Ending, TEST_TIMEOUT, Wire, is_pattern, pattern};
 
-struct Scene {
+struct Setup {
     relay: RelayEnd,
     /// They are closed with it.
     spares: Option<IdleTunnels>,
@@ -20,12 +20,12 @@ struct Scene {
 }
 
 /// The tunnels of an agent with this API, in this number.
-fn scene(api: &Server, count: usize) -> Scene {
+fn setup(api: &Server, count: usize) -> Setup {
     let relay = RelayEnd::new();
-    let (tell, served) = mpsc::channel();
-    let calls = Calls::new(move |call| drop(tell.send(call.clone())));
+    let (sender, served) = mpsc::channel();
+    let calls = Calls::new(move |call| drop(sender.send(call.clone())));
     let spares = start(&relay, api, (count, calls.clone()), |status| panic!("refused: {status}"));
-    Scene { relay, spares: Some(spares), calls, served }
+    Setup { relay, spares: Some(spares), calls, served }
 }
 
 fn start(
@@ -44,7 +44,7 @@ fn start(
     IdleTunnels::start(owner, count, (api, calls), refused).expect("threads")
 }
 
-impl Scene {
+impl Setup {
     fn served(&self) -> Served {
         self.served.recv_timeout(TEST_TIMEOUT).expect("a call is over")
     }
@@ -55,7 +55,7 @@ fn echo() -> Server {
     Server::start(|connection| {
         loop {
             let request = connection.request()?;
-            if !request.whole {
+            if !request.is_complete {
                 return Ok(Some(request));
             }
             let length = request.body.len();
@@ -81,9 +81,9 @@ fn get(path: &str) -> String {
 
 #[test]
 fn the_configured_number_is_opened_with_the_tunnel_secret() {
-    let scene = scene(&echo(), 3);
+    let setup = setup(&echo(), 3);
     for _ in 0..3 {
-        let (_, lines) = scene.relay.tunnel_and_head();
+        let (_, lines) = setup.relay.tunnel_and_head();
         assert_eq!(lines[0], "GET /socket/spare HTTP/1.1");
         for line in [
             "Connection: Upgrade".to_owned(),
@@ -94,14 +94,14 @@ fn the_configured_number_is_opened_with_the_tunnel_secret() {
             assert!(lines.contains(&line), "{line}: {lines:?}");
         }
     }
-    assert_eq!(scene.relay.unexpected_connections(), 0);
+    assert_eq!(setup.relay.unexpected_connections(), 0);
 }
 
 #[test]
 fn requests_are_served_in_sequence_on_one_connection() {
     let api = echo();
-    let scene = scene(&api, 1);
-    let mut spare = scene.relay.tunnel();
+    let setup = setup(&api, 1);
+    let mut spare = setup.relay.tunnel();
     let body = "POST /a?b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello";
     let chunked = "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\
                    2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n";
@@ -115,7 +115,7 @@ fn requests_are_served_in_sequence_on_one_connection() {
         let response = spare.response();
         assert_eq!((response.status(), response.text()), (200, answer), "{name}");
         assert_eq!(response.ending, Ending::Complete, "{name}");
-        let served = scene.served();
+        let served = setup.served();
         assert!(served.whole && served.bytes == answer.len() as u64, "{name}: {served:?}");
     }
     assert_eq!(api.connections(), 1);
@@ -123,15 +123,15 @@ fn requests_are_served_in_sequence_on_one_connection() {
 
 #[test]
 fn each_served_request_is_reported() {
-    let scene = scene(&sending("HTTP/1.1 404 X\r\nContent-Length: 3\r\n\r\nno\n"), 1);
-    let mut spare = scene.relay.tunnel();
+    let setup = setup(&sending("HTTP/1.1 404 X\r\nContent-Length: 3\r\n\r\nno\n"), 1);
+    let mut spare = setup.relay.tunnel();
     spare.send(get("/there?x=1"));
     assert_eq!(spare.response().status(), 404);
-    let served = scene.served();
+    let served = setup.served();
     assert_eq!((served.method.as_str(), served.path.as_str()), ("GET", "/there?x=1"));
     assert_eq!((served.status, served.bytes, served.whole), (Some(404), 3, true));
     assert_eq!(served.correlation.as_deref(), Some("c"));
-    assert!(scene.calls.wait(TEST_TIMEOUT));
+    assert!(setup.calls.wait(TEST_TIMEOUT));
 }
 
 #[test]
@@ -147,22 +147,22 @@ fn responses_are_framed_to_keep_the_connection_open() {
         ("to the close", "HTTP/1.0 200 OK\r\n\r\nhi", None, "hi"),
         ("nothing", "HTTP/1.1 204 No Content\r\n\r\n", None, ""),
     ] {
-        let scene = scene(&sending(wire), 1);
-        let mut spare = scene.relay.tunnel();
+        let setup = setup(&sending(wire), 1);
+        let mut spare = setup.relay.tunnel();
         for _ in 0..2 {
             spare.send(get("/"));
             let response = spare.response();
             assert_eq!(response.head.get("content-length"), length, "{name}");
             assert_eq!((response.text(), response.ending), (body, Ending::Complete), "{name}");
         }
-        assert_eq!(scene.relay.unexpected_connections(), 0, "{name}");
+        assert_eq!(setup.relay.unexpected_connections(), 0, "{name}");
     }
 }
 
 #[test]
 fn a_head_request_is_answered_without_a_body() {
-    let scene = scene(&sending("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"), 1);
-    let mut spare = scene.relay.tunnel();
+    let setup = setup(&sending("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"), 1);
+    let mut spare = setup.relay.tunnel();
     for _ in 0..2 {
         spare.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
         let response = spare.response_to("HEAD");
@@ -179,14 +179,14 @@ fn large_responses_of_any_framing_arrive_complete() {
     let chunked = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &large[..]].concat();
     let closing = [b"HTTP/1.1 200 OK\r\n\r\n", &body[..]].concat();
     for (name, wire) in [("length", plain), ("chunks", chunked), ("close", closing)] {
-        let scene = scene(&sending(wire), 1);
-        let mut spare = scene.relay.tunnel();
+        let setup = setup(&sending(wire), 1);
+        let mut spare = setup.relay.tunnel();
         for _ in 0..2 {
             spare.send(get("/"));
             let response = spare.response();
             assert_eq!(response.ending, Ending::Complete, "{name}");
             is_pattern(1, BYTES, &response.body).expect(name);
-            assert_eq!(scene.served().bytes, BYTES as u64, "{name}");
+            assert_eq!(setup.served().bytes, BYTES as u64, "{name}");
         }
     }
 }
@@ -198,14 +198,14 @@ fn an_interrupted_response_closes_the_tunnel_and_a_new_one_opens() {
         ("chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n".to_owned()),
         ("much", format!("HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n{}", "x".repeat(50_000))),
     ] {
-        let scene = scene(&sending(wire), 1);
-        let mut spare = scene.relay.tunnel();
+        let setup = setup(&sending(wire), 1);
+        let mut spare = setup.relay.tunnel();
         spare.send(get("/"));
         let response = spare.response();
         assert_eq!(response.status(), 200, "{name}");
         assert_ne!(response.ending, Ending::Complete, "{name}");
-        assert!(!scene.served().whole, "{name}");
-        drop(scene.relay.tunnel());
+        assert!(!setup.served().whole, "{name}");
+        drop(setup.relay.tunnel());
     }
 }
 
@@ -218,8 +218,8 @@ fn events_are_forwarded_as_they_are_sent() {
         connection.send("data: 2\n\n")?;
         Ok(Some(request))
     });
-    let scene = scene(&server, 1);
-    let mut spare = scene.relay.tunnel();
+    let setup = setup(&server, 1);
+    let mut spare = setup.relay.tunnel();
     spare.send(get("/events"));
     assert_eq!(spare.head().get("content-type"), Some("text/event-stream"));
     assert_eq!(spare.body(9), b"data: 1\n\n");
@@ -239,8 +239,8 @@ fn a_relay_disconnect_closes_the_connection_to_the_api() {
             assert!(connection.line().is_err(), "nothing comes but the end");
             Ok(Some(request))
         });
-        let scene = scene(&server, 1);
-        let mut spare = scene.relay.tunnel();
+        let setup = setup(&server, 1);
+        let mut spare = setup.relay.tunnel();
         spare.send(get("/slow"));
         if !wire.is_empty() {
             spare.head();
@@ -248,22 +248,22 @@ fn a_relay_disconnect_closes_the_connection_to_the_api() {
         }
         drop(spare);
         assert_eq!(server.request().line, "GET /slow HTTP/1.1", "{name}");
-        assert!(!scene.served().whole, "{name}");
+        assert!(!setup.served().whole, "{name}");
     }
 }
 
 #[test]
 fn an_early_response_is_forwarded_and_the_rest_of_the_request_unread() {
     let api = sending("HTTP/1.1 413 X\r\nContent-Length: 4\r\n\r\nlong");
-    let scene = scene(&api, 1);
-    let mut spare = scene.relay.tunnel();
+    let setup = setup(&api, 1);
+    let mut spare = setup.relay.tunnel();
     spare.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nsome");
     let response = spare.response();
     assert_eq!((response.status(), response.text()), (413, "long"));
     assert_eq!(response.ending, Ending::Complete);
     // Bytes after this on the connection would be read as the rest of the body, so it closes.
     assert!(spare.try_response().is_err());
-    scene.relay.tunnel();
+    setup.relay.tunnel();
 }
 
 #[test]
@@ -281,8 +281,8 @@ fn a_response_may_overlap_with_its_request() {
         connection.send("0\r\n\r\n")?;
         Ok(None)
     });
-    let scene = scene(&server, 1);
-    let mut spare = scene.relay.tunnel();
+    let setup = setup(&server, 1);
+    let mut spare = setup.relay.tunnel();
     spare.send("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
     assert_eq!(spare.head().status, 200);
     let mut sender = spare.sender();
@@ -297,20 +297,20 @@ fn a_response_may_overlap_with_its_request() {
 #[test]
 fn an_interrupted_request_is_incomplete_at_the_api() {
     let api = echo();
-    let scene = scene(&api, 1);
-    let mut spare = scene.relay.tunnel();
+    let setup = setup(&api, 1);
+    let mut spare = setup.relay.tunnel();
     spare.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nhalf");
     drop(spare);
-    let came = api.request();
+    let received = api.request();
     // The end can arrive before the data that precedes it.
-    assert!(!came.whole && b"half".starts_with(&came.body), "{came:?}");
+    assert!(!received.is_complete && b"half".starts_with(&received.body), "{received:?}");
 }
 
 #[test]
 fn a_failing_api_is_a_bad_gateway_and_the_tunnel_stays_open() {
     let api = sending("");
-    let scene = scene(&api, 1);
-    let mut spare = scene.relay.tunnel();
+    let setup = setup(&api, 1);
+    let mut spare = setup.relay.tunnel();
     for _ in 0..2 {
         spare.send(get("/"));
         let response = spare.response();
@@ -321,33 +321,33 @@ fn a_failing_api_is_a_bad_gateway_and_the_tunnel_stays_open() {
 
 #[test]
 fn an_invalid_request_closes_the_tunnel() {
-    let scene = scene(&echo(), 1);
-    let mut spare = scene.relay.tunnel();
+    let setup = setup(&echo(), 1);
+    let mut spare = setup.relay.tunnel();
     spare.send("what?\r\n\r\n");
     assert!(spare.try_response().is_err());
-    scene.relay.tunnel();
+    setup.relay.tunnel();
 }
 
 #[test]
 fn stopping_the_agent_closes_its_tunnels() {
-    let mut scene = scene(&echo(), 2);
-    let mut both: Vec<Wire> = (0..2).map(|_| scene.relay.tunnel()).collect();
-    drop(scene.spares.take());
+    let mut setup = setup(&echo(), 2);
+    let mut both: Vec<Wire> = (0..2).map(|_| setup.relay.tunnel()).collect();
+    drop(setup.spares.take());
     for spare in &mut both {
         assert!(spare.try_response().is_err());
     }
-    assert_eq!(scene.relay.unexpected_connections(), 0);
+    assert_eq!(setup.relay.unexpected_connections(), 0);
 }
 
 #[test]
-fn a_relay_that_refuses_tunnels_is_not_asked_indefinitely() {
+fn tunnels_are_not_retried_indefinitely_at_a_relay_that_refuses_them() {
     let relay = RelayEnd::answering("HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n");
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let calls = Calls::new(|_| {});
     let _spares = start(&relay, &echo(), (1, calls), move |status| {
-        tell.send(status).expect("the test receives")
+        sender.send(status).expect("the test receives");
     });
-    assert_eq!(told.recv_timeout(TEST_TIMEOUT), Ok(404));
+    assert_eq!(receiver.recv_timeout(TEST_TIMEOUT), Ok(404));
     for _ in 0..3 {
         relay.tunnel();
     }

@@ -29,8 +29,8 @@ fn an_api_without_a_name_is_reached_by_the_id_of_its_connection() {
     });
     let response = relay.exchange(&ask("PUT", &format!("/socket/{id}/a")).body("hello"));
     assert_eq!((response.status(), response.text()), (200, "hello"));
-    let said = end(process).stderr;
-    assert!(said.contains(" without a name\n"), "{said}");
+    let stderr = end(process).stderr;
+    assert!(stderr.contains(" without a name\n"), "{stderr}");
 }
 
 #[test]
@@ -43,6 +43,6 @@ fn after_a_crash_the_name_is_awaited() {
     assert_eq!(impatient.status.code(), Some(5), "{}", impatient.stderr);
     let next = exposed(&url(&api), &relay, &[]);
     assert_eq!(relay.exchange(&ask("GET", "/api/billing/")).status(), 200);
-    let said = end(next).stderr;
-    assert_eq!(said.matches("waiting 120s at most").count(), 1, "{said}");
+    let stderr = end(next).stderr;
+    assert_eq!(stderr.matches("waiting 120s at most").count(), 1, "{stderr}");
 }

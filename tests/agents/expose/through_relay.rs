@@ -103,10 +103,10 @@ fn an_unreachable_api_is_reported_to_the_client() {
         let response = relay.exchange(&ask("GET", "/api/billing/"));
         assert_eq!(response.status(), 502, "{spares}");
         assert_eq!(response.json()["name"], "ApiUnreachableError", "{spares}");
-        let said = end(process).stderr;
-        let warned = said.lines().next().expect("a line");
-        assert!(warned.contains(" WARN ] ") && warned.contains(&nobody.to_string()), "{said}");
-        assert!(warned.ends_with("; is it running?"), "{said}");
+        let stderr = end(process).stderr;
+        let warned = stderr.lines().next().expect("a line");
+        assert!(warned.contains(" WARN ] ") && warned.contains(&nobody.to_string()), "{stderr}");
+        assert!(warned.ends_with("; is it running?"), "{stderr}");
     }
 }
 
@@ -156,11 +156,11 @@ fn a_client_disconnect_closes_the_connection_to_a_silent_api() {
             drop(client);
             api.release();
             assert_eq!(api.request().line, "GET /silent HTTP/1.1", "{name}, {spares}");
-            let said = end(process).stderr;
+            let stderr = end(process).stderr;
             let status = if begun.is_empty() { "-" } else { "200" };
             let line = format!(" GET /silent {status} ");
-            let found = said.lines().find(|found| found.contains(&line));
-            assert!(found.is_some_and(|line| line.ends_with("interrupted")), "{name}: {said}");
+            let found = stderr.lines().find(|found| found.contains(&line));
+            assert!(found.is_some_and(|line| line.ends_with("interrupted")), "{name}: {stderr}");
         }
     }
 }

@@ -67,8 +67,8 @@ fn an_api_is_exposed_with_the_token_for_its_name() {
         eventually(name, || (process.stdout() == shown).then_some(()));
         let answer = guarded.relay.exchange(&ask("POST", "/api/billing/").body("hello"));
         assert_eq!((answer.status(), answer.text()), (200, "hello"), "{name}");
-        let said = end(process).stderr;
-        assert!(!said.contains(BILLING) && !said.contains(ANY), "{name}: {said}");
+        let printed = end(process).stderr;
+        assert!(!printed.contains(BILLING) && !printed.contains(ANY), "{name}: {printed}");
     }
 }
 

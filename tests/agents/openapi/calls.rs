@@ -12,8 +12,8 @@ use crate::support::{Relay, parse};
 /// Runs it to completion; it must succeed.
 fn run(mut command: Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let said = [&output.stdout[..], &output.stderr].concat();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said));
+    let printed = [&output.stdout[..], &output.stderr].concat();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&printed));
     output
 }
 
@@ -27,13 +27,13 @@ fn verdict(installed: &Installed, description: &str, more: &[&str]) -> Value {
     let always: Vec<_> = always.split_whitespace().chain([description]).collect();
     let mut command = installed.command("schemathesis", &[&always, more].concat());
     let output = command.current_dir(scene.path()).output().expect("schemathesis");
-    let said = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     let report = fs::read(scene.path().join("report.json"));
-    let report = parse(&report.unwrap_or_else(|error| panic!("{error}: {said}")));
-    assert_eq!(report["complete"], true, "{said}");
+    let report = parse(&report.unwrap_or_else(|error| panic!("{error}: {printed}")));
+    assert_eq!(report["complete"], true, "{printed}");
     let generated = report["test_cases"]["generated"].as_u64();
-    assert!(generated.is_some_and(|count| count > 100), "{said}");
-    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(generated.is_some_and(|count| count > 100), "{printed}");
+    assert_eq!(output.status.code(), Some(0), "{printed}");
     json!({
         "operations": report["operations"],
         "failures": report["failures"],
@@ -82,8 +82,8 @@ fn a_generated_client_calls_every_operation() {
             run(installed.command("openapi-python-client", &flags));
         }
         let calls = sibling_file("calls.py");
-        let said = run(installed.command("python", &["-B", &calls, folder, &description]));
-        assert_eq!(said.stdout, b"all calls are as expected\n", "{spares}");
+        let printed = run(installed.command("python", &["-B", &calls, folder, &description]));
+        assert_eq!(printed.stdout, b"all calls are as expected\n", "{spares}");
     }
 }
 

@@ -85,9 +85,9 @@ impl Service {
         command.env("TMPDIR", folder.path());
         let mut process = Process::start(command);
         let address = eventually("the service listens", || {
-            let said = process.stderr();
-            assert!(!process.ended(), "the service ended: {said}");
-            Some(said.split_once("running on http://")?.1.split_once(' ')?.0.to_owned())
+            let stderr = process.stderr();
+            assert!(!process.ended(), "the service ended: {stderr}");
+            Some(stderr.split_once("running on http://")?.1.split_once(' ')?.0.to_owned())
         });
         Service {
             _process: process,

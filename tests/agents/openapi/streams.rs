@@ -62,10 +62,10 @@ fn a_large_file_is_returned_unchanged() {
             let mut upload = curl(&[&sent[..], &[&url]].concat());
             let upload = upload.stdin(fs::File::open(path("there")).expect("a file")).output();
             let upload = upload.expect("curl");
-            let said = String::from_utf8_lossy(&upload.stderr);
-            assert!(upload.status.success(), "{spares} {sent:?}: {said}");
-            let told = String::from_utf8_lossy(&upload.stdout).into_owned();
-            assert!(told.contains(&format!("\"bytes\":{BYTES},")), "{spares} {sent:?}: {told}");
+            let printed = String::from_utf8_lossy(&upload.stderr);
+            assert!(upload.status.success(), "{spares} {sent:?}: {printed}");
+            let stdout = String::from_utf8_lossy(&upload.stdout).into_owned();
+            assert!(stdout.contains(&format!("\"bytes\":{BYTES},")), "{spares} {sent:?}: {stdout}");
         }
         let download = curl(&["-o", &path("back"), &url]).status().expect("curl");
         assert!(download.success(), "{spares}: {download}");
@@ -91,9 +91,9 @@ fn a_hundred_concurrent_calls_get_their_own_responses() {
                     together.wait();
                     let target = format!("/api/store/greeting?name={number}");
                     let response = wire.exchange(&ask("GET", &target));
-                    let said = (response.status(), response.text(), response.ending);
+                    let printed = (response.status(), response.text(), response.ending);
                     let greeting = format!("{{\"text\":\"Hello, {number}\"}}");
-                    assert_eq!(said, (200, greeting.as_str(), Ending::Complete), "{spares}");
+                    assert_eq!(printed, (200, greeting.as_str(), Ending::Complete), "{spares}");
                 });
             }
         });

@@ -28,21 +28,21 @@ fn api() -> (SocketAddr, Sender<()>) {
 }
 
 fn answer(socket: &mut std::net::TcpStream, gate: &Receiver<()>) -> std::io::Result<()> {
-    let mut came = Vec::new();
+    let mut received = Vec::new();
     let mut piece = [0; 4096];
-    let whole = |came: &[u8]| {
-        let text = String::from_utf8_lossy(came).into_owned();
+    let complete = |received: &[u8]| {
+        let text = String::from_utf8_lossy(received).into_owned();
         let (head, body) = text.split_once("\r\n\r\n")?;
         let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
         let length = length.map_or(0, |length| length.parse().expect("a length"));
         (body.len() == length).then(|| (head.to_owned(), body.to_owned()))
     };
     let (head, body) = loop {
-        if let Some(request) = whole(&came) {
+        if let Some(request) = complete(&received) {
             break request;
         }
         let count = socket.read(&mut piece)?;
-        came.extend_from_slice(&piece[..count]);
+        received.extend_from_slice(&piece[..count]);
     };
     let line = head.lines().next().expect("a request line");
     if line.starts_with("GET /slow ") {
@@ -110,12 +110,12 @@ fn an_unreachable_an_absent_and_a_refusing_api_differ() {
     };
     let down = Relay::start(&["--socket-api", &nobody]);
     let none = Relay::start(&[]);
-    for (name, relay, said) in
+    for (name, relay, message) in
         [("down", &down, "the API answered 502"), ("none", &none, "the API answered 404")]
     {
         let finished = call(relay, &["GET", "/a"]);
         assert_eq!(finished.status.code(), Some(5), "{name}: {}", finished.stderr);
-        assert!(finished.stderr.contains(said), "{name}: {}", finished.stderr);
+        assert!(finished.stderr.contains(message), "{name}: {}", finished.stderr);
         assert!(finished.stdout.contains("\"message\""), "{name}: {}", finished.stdout);
     }
 }

@@ -82,7 +82,7 @@ fn the_response_of_the_api_is_printed() {
 #[test]
 fn the_exit_status_reflects_the_outcome() {
     let server = server();
-    for (name, arguments, status, said) in [
+    for (name, arguments, status, message) in [
         ("an error of the API", &["GET", "/missing"][..], 5, "the API answered 404 (Not Found)"),
         ("a broken answer", &["GET", "/cut"], 4, "the response was interrupted"),
         ("no path", &["GET", "a"], 2, "must begin with a slash"),
@@ -97,7 +97,7 @@ fn the_exit_status_reflects_the_outcome() {
         let finished = call(&server, arguments);
         assert_eq!(finished.status.code(), Some(status), "{name}: {}", finished.stderr);
         assert_eq!(finished.stderr.lines().count(), 1, "{name}: {}", finished.stderr);
-        assert!(finished.stderr.contains(said), "{name}: {}", finished.stderr);
+        assert!(finished.stderr.contains(message), "{name}: {}", finished.stderr);
     }
     let gone = command(&server, &["GET", "/"]);
     server.stop();

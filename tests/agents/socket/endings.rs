@@ -125,7 +125,7 @@ fn a_silent_peer_is_detected_by_the_heartbeat() {
 #[test]
 fn handlers_are_called_for_pings_and_pongs() {
     for dialect in DIALECTS {
-        let (asked, pings) = channel();
+        let (request, pings) = channel();
         let (answered, received) = channel();
         let server = SocketServer::builder()
             .with_heartbeat(Duration::from_millis(200))
@@ -134,7 +134,7 @@ fn handlers_are_called_for_pings_and_pongs() {
             .bind("127.0.0.1:0")
             .expect("a server");
         let client = client(&url(&server), dialect)
-            .with_ping_handler(move |payload| asked.send(payload.to_vec()).unwrap_or_default());
+            .with_ping_handler(move |payload| request.send(payload.to_vec()).unwrap_or_default());
         let _connection = client.connect().expect("a connection");
         assert_eq!(pings.recv().expect("a ping"), b"there?", "{dialect:?}");
         assert_eq!(received.recv().expect("a pong"), b"there?", "{dialect:?}");
@@ -159,23 +159,23 @@ fn a_peer_that_disconnects_without_a_close_frame_is_a_failure() {
 fn a_response_that_takes_too_long_times_out() {
     for dialect in DIALECTS {
         let ends = pair(dialect);
-        let (told, tells) = channel();
+        let (sender, receiver) = channel();
         let (release, released) = channel::<()>();
         let released = std::sync::Mutex::new(released);
         serving(&ends.dialled, move |request| {
-            let _ = told.send(request.uri().path().to_owned());
+            let _ = sender.send(request.uri().path().to_owned());
             let _ = released.lock().expect("it").recv();
             Response::new(Body::from("late"))
         });
         let impatient = ends.accepted.clone().with_timeout(Duration::from_millis(50));
         let error = impatient.round_trip(get("/slow")).expect_err("it is late");
         assert!(matches!(error, Error::Timeout(_)), "{dialect:?}: {error}");
-        assert_eq!(tells.recv().expect("the handler runs"), "/slow");
+        assert_eq!(receiver.recv().expect("the handler runs"), "/slow");
         drop(release);
         // The late response is dropped.
         let answer = ends.accepted.round_trip(get("/next")).expect("an answer");
         assert_eq!(read(answer), (200, "late".into()), "{dialect:?}");
-        assert_eq!(tells.recv().expect("the handler runs"), "/next");
+        assert_eq!(receiver.recv().expect("the handler runs"), "/next");
     }
 }
 

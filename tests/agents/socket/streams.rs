@@ -15,9 +15,9 @@ use crate::support::{eventually, pattern};
 const IN_FLIGHT_MAX_BYTES: usize = 16 << 20;
 
 /// A body of the pieces that a test provides, each returned at once.
-struct Fed(Receiver<io::Result<&'static str>>, &'static [u8]);
+struct PiecewiseReader(Receiver<io::Result<&'static str>>, &'static [u8]);
 
-impl Read for Fed {
+impl Read for PiecewiseReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.1.is_empty() {
             match self.0.recv() {
@@ -31,7 +31,7 @@ impl Read for Fed {
 
 fn channel_body() -> (Sender<io::Result<&'static str>>, Body) {
     let (sender, receiver) = channel();
-    (sender, Body::from_reader(Fed(receiver, b"")))
+    (sender, Body::from_reader(PiecewiseReader(receiver, b"")))
 }
 
 /// Reads exactly this number of bytes as text.
@@ -87,15 +87,15 @@ fn an_early_response_stops_the_request_body() {
 }
 
 /// An endless body that reports when it is dropped.
-struct Told(Sender<()>);
+struct NotifyOnDrop(Sender<()>);
 
-impl Drop for Told {
+impl Drop for NotifyOnDrop {
     fn drop(&mut self) {
         let _ = self.0.send(());
     }
 }
 
-impl Read for Told {
+impl Read for NotifyOnDrop {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         buffer.fill(7);
         Ok(buffer.len())
@@ -106,7 +106,9 @@ impl Read for Told {
 fn dropping_a_response_drops_the_body_at_the_other_end() {
     let ends = pair(Dialect::V1);
     let (dropped, was_dropped) = channel();
-    serving(&ends.dialled, move |_| Response::new(Body::from_reader(Told(dropped.clone()))));
+    serving(&ends.dialled, move |_| {
+        Response::new(Body::from_reader(NotifyOnDrop(dropped.clone())))
+    });
     let mut answer = ends.accepted.round_trip(get("/")).expect("a head").into_body();
     answer.read_exact(&mut [0; 1000]).expect("some of it");
     drop(answer);
@@ -118,10 +120,10 @@ fn dropping_a_response_drops_the_body_at_the_other_end() {
 #[test]
 fn a_failed_request_body_ends_the_request_at_the_other_end() {
     let ends = pair(Dialect::V1);
-    let (told, tells) = channel();
+    let (sender, receiver) = channel();
     serving(&ends.dialled, move |request| {
         let error = request.into_body().into_bytes(1 << 30).expect_err("it is truncated");
-        let _ = told.send(error.to_string());
+        let _ = sender.send(error.to_string());
         Response::new(Body::empty())
     });
     let (feed, body) = channel_body();
@@ -130,7 +132,7 @@ fn a_failed_request_body_ends_the_request_at_the_other_end() {
     let error = ends.accepted.round_trip(post("/", body)).expect_err("it broke");
     assert!(matches!(error, Error::Body(_)), "{error}");
     assert!(error.to_string().contains("the disk failed"), "{error}");
-    let there = tells.recv().expect("the handler's error");
+    let there = receiver.recv().expect("the handler's error");
     assert!(there.contains("the disk failed"), "{there}");
 }
 
@@ -223,8 +225,8 @@ fn long_bodies_pass_unchanged_in_both_directions_at_once() {
             scope.spawn(move || {
                 let sent = pattern(7, BYTES);
                 let answer = caller.round_trip(post("/", sent.clone())).expect("a head");
-                let came = answer.into_body().into_bytes(IN_FLIGHT_MAX_BYTES as u64);
-                assert!(came.expect("all of it") == sent, "the bytes are the same");
+                let received = answer.into_body().into_bytes(IN_FLIGHT_MAX_BYTES as u64);
+                assert!(received.expect("all of it") == sent, "the bytes are the same");
             });
         }
     });

@@ -190,7 +190,7 @@ fn server_answering(answer: &'static str) -> SocketAddr {
 
 #[test]
 fn errors_of_other_servers_are_distinguished() {
-    for (name, answer, said) in [
+    for (name, answer, printed) in [
         ("no HTTP", "SSH-2.0-x\r\n\r\n", "not an HTTP/1.1 response"),
         (
             "another page",
@@ -210,7 +210,7 @@ fn errors_of_other_servers_are_distinguished() {
     ] {
         let url = format!("ws://{}", server_answering(answer));
         let error = client(&url, Dialect::V1).connect().expect_err(name).to_string();
-        assert!(error.contains(said), "{name}: {error}");
+        assert!(error.contains(printed), "{name}: {error}");
     }
     let closed = server_answering("");
     let error = client(&format!("ws://{closed}"), Dialect::V1).connect().expect_err("closed");

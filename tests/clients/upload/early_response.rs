@@ -143,17 +143,17 @@ fn a_response_is_noticed_while_the_send_buffer_has_room() {
             Ok(1.min(buffer.len()))
         }
     }
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let server = Server::start(move |connection| {
         let request = connection.head()?;
-        tell.send(()).expect("the first byte");
+        sender.send(()).expect("the first byte");
         connection.send(answer(413))?;
-        tell.send(()).expect("the second byte");
+        sender.send(()).expect("the second byte");
         let _ = connection.drain()?;
         Ok(Some(request))
     });
     let mut upload = Upload::new("POST", &server.url()).unwrap();
-    let answer = upload.send(Slow(told).take(2)).unwrap();
+    let answer = upload.send(Slow(receiver).take(2)).unwrap();
     assert_eq!((answer.status(), answer.is_early()), (413, true));
 }
 

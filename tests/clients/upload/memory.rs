@@ -46,20 +46,20 @@ fn discard_request(connection: &mut Connection) -> io::Result<(Request, u64)> {
             }
         },
     }
-    request.whole = true;
+    request.is_complete = true;
     Ok((request, bytes))
 }
 
 /// A server that discards requests, and reports the length of each.
 fn discarding_server() -> (Server, mpsc::Receiver<u64>) {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let server = Server::start(move |connection| {
         let (request, bytes) = discard_request(connection)?;
-        let _ = tell.send(bytes);
+        let _ = sender.send(bytes);
         connection.send(answer(201))?;
         Ok(Some(request))
     });
-    (server, told)
+    (server, receiver)
 }
 
 impl Connection {
@@ -144,24 +144,24 @@ fn a_process_that_sends() {
 
 #[test]
 fn a_file_of_2_gib_is_sent_with_little_memory() {
-    let (server, told) = discarding_server();
+    let (server, receiver) = discarding_server();
     let process = sender(&format!("file {} {LENGTH}", server.url()), Stdio::null());
     assert_small("file", resident_max_kib(process));
-    assert!(told.recv_timeout(TEST_TIMEOUT).unwrap() > LENGTH);
+    assert!(receiver.recv_timeout(TEST_TIMEOUT).unwrap() > LENGTH);
     assert!(server.request().field("content-length").is_some());
 }
 
 #[test]
 fn a_reader_of_2_gib_is_sent_with_little_memory() {
-    let (server, told) = discarding_server();
+    let (server, receiver) = discarding_server();
     let process = sender(&format!("reader {} {LENGTH}", server.url()), Stdio::null());
     assert_small("reader", resident_max_kib(process));
-    assert!(told.recv_timeout(TEST_TIMEOUT).unwrap() > LENGTH);
+    assert!(receiver.recv_timeout(TEST_TIMEOUT).unwrap() > LENGTH);
 }
 
 #[test]
 fn a_pipe_of_2_gib_is_sent_with_little_memory() {
-    let (server, told) = discarding_server();
+    let (server, receiver) = discarding_server();
     let (input, mut filler) = io::pipe().unwrap();
     let process = sender(&format!("pipe {} 0", server.url()), Stdio::from(input));
     let writer = thread::spawn(move || {
@@ -172,16 +172,16 @@ fn a_pipe_of_2_gib_is_sent_with_little_memory() {
     });
     assert_small("pipe", resident_max_kib(process));
     writer.join().unwrap();
-    assert!(told.recv_timeout(TEST_TIMEOUT).unwrap() > LENGTH);
+    assert!(receiver.recv_timeout(TEST_TIMEOUT).unwrap() > LENGTH);
 }
 
 #[test]
 fn https_uses_little_memory_too() {
     let authority = Authority::new();
     let length = 64 << 20;
-    let (server, told) = discarding_server();
+    let (server, receiver) = discarding_server();
     let front = Terminator::start(&authority.server("localhost"), server.address(), &[]);
     let orders = format!("file {} {length} {}", front.url(), authority.file().display());
     assert_small("https", resident_max_kib(sender(&orders, Stdio::null())));
-    assert!(told.recv_timeout(TEST_TIMEOUT).unwrap() > length);
+    assert!(receiver.recv_timeout(TEST_TIMEOUT).unwrap() > length);
 }

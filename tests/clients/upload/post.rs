@@ -133,10 +133,10 @@ fn a_form_can_be_sent_to_a_stream_of_a_relay() {
     let mut destination = relay.waiting_destination(&id);
     let url = relay.url(&format!("/stream/{id}"));
     let process = Process::start(command(&[&url, "/proc/self/comm"]));
-    let came = destination.response();
-    let content_type = came.head.get("Content-Type").expect("a type").to_owned();
+    let received = destination.response();
+    let content_type = received.head.get("Content-Type").expect("a type").to_owned();
     let fields = vec![("content-type".to_owned(), content_type)];
-    let request = Request { line: String::new(), fields, body: came.body, whole: true };
+    let request = Request { line: String::new(), fields, body: received.body, is_complete: true };
     assert_eq!(request.parts()[0].1, b"rdv\n");
     assert_eq!(process.finish().status.code(), Some(0));
 }
@@ -281,7 +281,7 @@ fn a_killed_process_leaves_an_incomplete_request() {
             drop(go_on);
             let request = server.request();
             assert_eq!(request.field("content-length").is_some(), known, "{name}");
-            assert!(!request.whole, "{name}, {known}");
+            assert!(!request.is_complete, "{name}, {known}");
             drop(filler);
         }
     }
@@ -301,8 +301,8 @@ fn a_response_that_cannot_be_printed_is_an_error() {
     let mut line = String::new();
     child.stderr.take().unwrap().read_to_string(&mut line).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1), "{line}");
-    assert!(line.contains("broken pipe") && line.lines().count() == 1, "{line}");
-    assert!(server.request().whole);
+    assert!(line.contains("Broken pipe") && line.lines().count() == 1, "{line}");
+    assert!(server.request().is_complete);
 }
 
 #[test]
@@ -311,8 +311,12 @@ fn json_output_reports_a_failure() {
     let finished = post(&["--json", &server.url(), "/proc/self/comm"]);
     assert_eq!(finished.status.code(), Some(5));
     let last = finished.stderr.lines().last().expect("a line");
-    let said: serde_json::Value = serde_json::from_str(last).unwrap();
-    assert_eq!((&said["event"], &said["exit_status"]), (&"failed".into(), &5.into()), "{last}");
+    let printed: serde_json::Value = serde_json::from_str(last).unwrap();
+    assert_eq!(
+        (&printed["event"], &printed["exit_status"]),
+        (&"failed".into(), &5.into()),
+        "{last}"
+    );
 }
 
 #[test]

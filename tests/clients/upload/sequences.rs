@@ -44,7 +44,7 @@ fn a_dropped_upload_leaves_an_incomplete_request() {
     upload.send_unclose("one".as_bytes()).unwrap();
     drop(upload);
     let request = server.request();
-    assert!(!request.whole && !request.body.is_empty());
+    assert!(!request.is_complete && !request.body.is_empty());
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn after_an_error_the_next_file_begins_a_new_request() {
     upload.send_unclose("one".as_bytes()).unwrap();
     let short = Part::from("x".as_bytes()).size_bytes(2);
     assert!(matches!(upload.send_unclose(short), Err(Error::Size { .. })));
-    assert!(!server.request().whole);
+    assert!(!server.request().is_complete);
     let error = upload.close().unwrap_err();
     assert!(matches!(&error, Error::Input(why) if why.contains("begin another")), "{error}");
     upload.send_unclose("two".as_bytes()).unwrap();
@@ -86,5 +86,5 @@ fn a_failing_reader_aborts_the_request() {
     let error = upload.send("some".as_bytes().chain(Failing)).unwrap_err();
     assert!(matches!(error, Error::Local { .. }), "{error}");
     assert!(error.to_string().contains("out of paper"), "{error}");
-    assert!(!server.request().whole);
+    assert!(!server.request().is_complete);
 }

@@ -35,7 +35,7 @@ pub(crate) struct Request {
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
     /// Whether the body ended as framed.
-    pub(crate) whole: bool,
+    pub(crate) is_complete: bool,
 }
 
 /// A response with this status and a body that names it.
@@ -78,7 +78,7 @@ impl Server {
         let answer = answer.into();
         Server::start(move |connection| {
             let request = connection.request()?;
-            if request.whole {
+            if request.is_complete {
                 connection.send(&answer)?;
             }
             Ok(Some(request))
@@ -136,7 +136,7 @@ impl Connection {
                 None => break,
             }
         }
-        Ok(Request { line, fields, body: Vec::new(), whole: false })
+        Ok(Request { line, fields, body: Vec::new(), is_complete: false })
     }
 
     /// A complete request, or the part received before the connection closed.
@@ -162,7 +162,7 @@ impl Connection {
             },
             None => true,
         };
-        request.whole = ended;
+        request.is_complete = ended;
         request
     }
 
@@ -248,7 +248,7 @@ impl Request {
 
     /// The parts of its form, heads and contents; panics unless it is one complete form.
     pub(crate) fn parts(&self) -> Vec<(String, Vec<u8>)> {
-        assert!(self.whole, "truncated after {} bytes", self.body.len());
+        assert!(self.is_complete, "truncated after {} bytes", self.body.len());
         let content_type = self.field("content-type").expect("a content type");
         let boundary = content_type.strip_prefix("multipart/form-data; boundary=").expect("a form");
         let delimiter = format!("\r\n--{boundary}");

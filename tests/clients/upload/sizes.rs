@@ -21,7 +21,7 @@ fn a_reader_of_another_length_aborts_the_request() {
         let server = Server::receiving(answer(200));
         let part = Part::from("123456".as_bytes()).size_bytes(announced);
         assert_eq!(refused(&server, part), (announced, found), "{name}");
-        assert!(!server.request().whole, "{name}");
+        assert!(!server.request().is_complete, "{name}");
     }
 }
 
@@ -34,7 +34,7 @@ fn a_pipe_of_another_length_aborts_the_request() {
         drop(filler);
         let part = Part::descriptor(input.as_fd()).size_bytes(announced);
         assert_eq!(refused(&server, part), (announced, 6), "{name}");
-        assert!(!server.request().whole, "{name}");
+        assert!(!server.request().is_complete, "{name}");
     }
 }
 
@@ -64,7 +64,7 @@ fn a_longer_reader_is_not_read_to_its_end() {
     let (announced, found) = refused(&server, Part::from(Endless).size_bytes(1_000_000));
     assert_eq!(announced, 1_000_000);
     assert!(found > announced, "{found}");
-    assert!(!server.request().whole);
+    assert!(!server.request().is_complete);
 }
 
 #[test]
@@ -87,13 +87,13 @@ fn a_file_that_shrinks_while_it_is_sent_aborts_the_request() {
         // The length is declared, and no more was sent than sockets hold.
         let mut request = connection.head()?;
         File::options().write(true).open(&path)?.set_len(0)?;
-        request.whole = connection.drain()? >= LENGTH;
+        request.is_complete = connection.drain()? >= LENGTH;
         Ok(Some(request))
     });
     let mut upload = Upload::new("POST", &server.url()).unwrap();
     let error = upload.send(Part::path(file.path()).unwrap()).unwrap_err();
     assert!(matches!(error, Error::Size { expected_bytes: LENGTH, .. }), "{error}");
-    assert!(!server.request().whole);
+    assert!(!server.request().is_complete);
 }
 
 #[test]

@@ -49,8 +49,8 @@ fn an_upload_over_tls_arrives_unchanged() {
     writer.join().unwrap();
     let parts = server.request().parts();
     assert_eq!(parts.len(), 3);
-    for (at, (_, came)) in parts.iter().enumerate() {
-        crate::support::is_pattern(7, content.len(), came)
+    for (at, (_, received)) in parts.iter().enumerate() {
+        crate::support::is_pattern(7, content.len(), received)
             .unwrap_or_else(|why| panic!("{at}: {why}"));
     }
 }
@@ -115,14 +115,14 @@ fn a_server_without_tls_is_reported_as_such() {
 #[test]
 fn a_close_delimited_body_needs_a_close_notify() {
     let authority = Authority::new();
-    for (flags, whole) in [(&[][..], true), (&["cut"], false)] {
+    for (flags, is_complete) in [(&[][..], true), (&["cut"], false)] {
         let server = Server::receiving("HTTP/1.1 200 OK\r\n\r\nthere");
         let front = Terminator::start(&authority.server("localhost"), server.address(), flags);
         let upload = Upload::new("POST", &front.url()).unwrap();
         let mut answer = upload.with_options(authority.trusted()).send("x".as_bytes()).unwrap();
         let mut text = String::new();
         let read = answer.body().read_to_string(&mut text);
-        assert_eq!(read.is_ok(), whole, "{flags:?}: {read:?}");
+        assert_eq!(read.is_ok(), is_complete, "{flags:?}: {read:?}");
         if let Err(error) = read {
             assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
             assert!(error.to_string().contains("cut"), "{error}");

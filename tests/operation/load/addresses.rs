@@ -149,15 +149,15 @@ fn a_full_relay_evicts_the_oldest_unjoined_stream() {
     let long = serde_json::json!({ "ttl_seconds": 600 });
     let (oldest, joined) = (relay.create_with(&long), relay.create_with(&long));
     let _waiting = relay.waiting_destination(&joined);
-    let mut follower = relay.connect();
-    follower.ask(&ask("GET", &format!("/stream/{oldest}/events")));
+    let mut subscriber = relay.connect();
+    subscriber.ask(&ask("GET", &format!("/stream/{oldest}/events")));
     // When this one has timed out, the others have exceeded the default timeout.
     relay.await_state(&relay.create(), "TIMEOUT_NO_SRC_NO_DST");
     let third = relay.create_with(&long);
     assert_eq!(relay.status(&oldest)["state"], "CREATED", "an ended stream gives way first");
     relay.create_with(&long);
-    let told = follower.response();
-    assert!(told.text().contains("TIMEOUT_NO_SRC_NO_DST"), "{}", told.text());
+    let events = subscriber.response();
+    assert!(events.text().contains("TIMEOUT_NO_SRC_NO_DST"), "{}", events.text());
     let gone = relay.get(&format!("/stream/{oldest}/status"));
     assert_eq!(gone.status(), 404, "its place was needed");
     for (id, state) in [(&joined, "DST_CONNECTED"), (&third, "CREATED")] {

@@ -171,9 +171,9 @@ fn the_request_count_is_exact_after_every_kind_of_stream_end() {
     for framing in [Framing::Length(5), Framing::Chunked] {
         for old in [false, true] {
             let pair = || relay.pair_with(framing, |get| if old { get.http10() } else { get });
-            let mut whole = pair();
-            whole.pass_first(b"hello");
-            whole.complete();
+            let mut complete = pair();
+            complete.pass_first(b"hello");
+            complete.complete();
             assert_three(&relay, "completion");
 
             let mut cut = pair();

@@ -43,8 +43,8 @@ fn promtool_errors(text: &str) -> String {
     stdin.write_all(text.as_bytes()).expect("promtool reads");
     drop(stdin);
     let output = promtool.wait_with_output().expect("promtool");
-    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    if output.status.success() { said } else { format!("{}: {said}", output.status) }
+    let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    if output.status.success() { printed } else { format!("{}: {printed}", output.status) }
 }
 
 #[test]
@@ -170,16 +170,16 @@ fn the_dashboard_queries_existing_metrics() {
     let samples: BTreeSet<&str> = scrape.samples().into_iter().collect();
     let queries = queries(&dashboard);
     assert!(queries.len() >= 10, "{queries:?}");
-    let mut asked = BTreeSet::new();
+    let mut required = BTreeSet::new();
     for query in queries {
         let words = query.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
         let names = words.filter(|word| word.starts_with("rdv_") || word.starts_with("process_"));
         for name in names {
             assert!(samples.contains(name), "{name} of {query:?} does not exist");
-            asked.insert(name);
+            required.insert(name);
         }
     }
     for name in samples.iter().filter(|name| name.starts_with("rdv_") && name.ends_with("_total")) {
-        assert!(asked.contains(name), "the dashboard does not show {name}");
+        assert!(required.contains(name), "the dashboard does not show {name}");
     }
 }

@@ -60,17 +60,17 @@ fn each_limit_has_its_own_reason() {
 #[test]
 fn followers_are_counted_and_one_above_the_limit_is_a_refusal() {
     for (flags, counted) in SWITCH {
-        let relay = Observed::start(&[flags, &["--max-followers", "1"]].concat());
+        let relay = Observed::start(&[flags, &["--max-subscribers", "1"]].concat());
         let events = ask("GET", &format!("/stream/{}/events", relay.create()));
-        let mut follower = relay.connect();
-        follower.ask(&events);
-        assert_eq!(follower.head().status, 200);
+        let mut subscriber = relay.connect();
+        subscriber.ask(&events);
+        assert_eq!(subscriber.head().status, 200);
         assert_eq!(relay.exchange(&events).status(), 503);
         relay.scrape().assert_counts(&[
             (r#"rdv_connections{phase="following"}"#, 1),
             (r#"rdv_requests_total{route="events",status="200"}"#, 1),
             (r#"rdv_requests_total{route="events",status="503"}"#, counted),
-            (r#"rdv_refusals_total{reason="followers"}"#, 1),
+            (r#"rdv_refusals_total{reason="subscribers"}"#, 1),
         ]);
     }
 }

@@ -28,9 +28,9 @@ fn a_source_lost_in_its_last_bytes_never_looks_complete() {
                 let mut pair = relay.pair_with(*framing, http_version(old));
                 pair.source.send(sent);
                 assert_eq!(pair.destination.head().status, 200, "{what}");
-                let whole =
+                let complete =
                     if missing.starts_with("the last byte") { data.len() - 1 } else { data.len() };
-                let mut got = pair.destination.body(whole.min(200_000));
+                let mut got = pair.destination.body(complete.min(200_000));
                 let left = way.disconnect(pair.source);
                 let (rest, ending) = pair.destination.rest();
                 got.extend_from_slice(&rest);
@@ -152,16 +152,16 @@ fn after_a_late_reset_of_the_source_both_sides_agree_on_the_outcome() {
                 continue;
             }
             let download = pair.destination.try_response();
-            let whole = matches!(&download, Ok(download)
+            let complete = matches!(&download, Ok(download)
                 if download.status() == 200 && download.ending == Ending::Complete);
-            let state = if whole { "FINISHED" } else { "SRC_DISCONNECTED" };
+            let state = if complete { "FINISHED" } else { "SRC_DISCONNECTED" };
             relay.await_state(&pair.id, state);
             if let Ok(download) = download.as_ref()
                 && download.status() == 200
             {
                 let got = &download.body;
                 is_pattern(38, got.len(), got).unwrap_or_else(|why| panic!("{what}: {why}"));
-                assert!(!whole || got.len() == data.len(), "{what}: {}", got.len());
+                assert!(!complete || got.len() == data.len(), "{what}: {}", got.len());
             }
         }
     });

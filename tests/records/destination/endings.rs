@@ -56,11 +56,11 @@ fn a_signal_ends_the_pause_between_attempts() {
 #[test]
 fn a_signal_before_the_first_record_exits_and_removes_the_socket() {
     for (signal, status) in [(Signal::SIGTERM, 0), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)] {
-        let (told, asked) = std::sync::mpsc::channel();
-        let told = std::sync::Mutex::new(told);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let sender = std::sync::Mutex::new(sender);
         let server = Server::start(move |connection| {
             connection.head()?;
-            told.lock().unwrap().send(()).expect("the test receives");
+            sender.lock().unwrap().send(()).expect("the test receives");
             // The HEAD gets no response.
             connection.drain()?;
             Ok(None)
@@ -69,7 +69,7 @@ fn a_signal_before_the_first_record_exits_and_removes_the_socket() {
         let socket = directory.path().join("records");
         let input = format!("unix:{}", socket.display());
         let (process, _input) = start(&["--url", &server.url(), "--input", &input]);
-        asked.recv_timeout(TEST_TIMEOUT).expect("a HEAD");
+        receiver.recv_timeout(TEST_TIMEOUT).expect("a HEAD");
         assert!(socket.exists());
         process.signal(signal);
         let finished = process.finish();
@@ -105,6 +105,6 @@ fn a_closed_acknowledgement_output_ends_the_command() {
     input.write_all(record("p", "k", b"x").as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(4));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("acknowledgements") && said.lines().count() == 1, "{said}");
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert!(printed.contains("acknowledgements") && printed.lines().count() == 1, "{printed}");
 }

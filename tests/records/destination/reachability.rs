@@ -54,8 +54,8 @@ fn an_unreachable_server_is_reported_at_once() {
     ] {
         let finished = run(&["--url", &url, "--timeout", "100ms"], &records(1));
         assert_eq!(finished.status.code(), Some(7), "{name}: {}", finished.stderr);
-        let said = finished.stderr;
-        assert!(said.contains(hint) && said.lines().count() == 1, "{name}: {said}");
+        let printed = finished.stderr;
+        assert!(printed.contains(hint) && printed.lines().count() == 1, "{name}: {printed}");
     }
 }
 

@@ -55,8 +55,8 @@ impl RecordServer {
         head: &'static str,
         reply: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static,
     ) -> RecordServer {
-        let (tell, taken) = mpsc::channel();
-        let tell = Mutex::new(tell);
+        let (sender, taken) = mpsc::channel();
+        let sender = Mutex::new(sender);
         let count = AtomicUsize::new(0);
         let server = Server::start(move |connection| {
             loop {
@@ -66,7 +66,7 @@ impl RecordServer {
                     continue;
                 }
                 let reply = reply(count.fetch_add(1, Ordering::SeqCst), &request);
-                tell.lock().unwrap().send(request).expect("the test receives");
+                sender.lock().unwrap().send(request).expect("the test receives");
                 match reply {
                     Reply::Status(status) => connection.send(answer(status))?,
                     Reply::Text(text) => connection.send(text)?,
@@ -125,7 +125,7 @@ fn request(connection: &mut Connection) -> io::Result<Request> {
         connection.send("HTTP/1.1 100 Continue\r\n\r\n")?;
     }
     let request = connection.body(head);
-    if request.whole { Ok(request) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    if request.is_complete { Ok(request) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 /// A record as a line: its position, its key and the bytes of its content.

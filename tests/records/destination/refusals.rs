@@ -57,9 +57,9 @@ fn retry_after_is_capped_at_the_longest_pause() {
 
 #[test]
 fn a_lost_connection_counts_as_an_attempt() {
-    for (name, said) in [("before the answer", ""), ("within it", "HTTP/1.1 201 Cre")] {
+    for (name, printed) in [("before the answer", ""), ("within it", "HTTP/1.1 201 Cre")] {
         let server = RecordServer::new(move |at, _| match at {
-            0 => Reply::Reset(said),
+            0 => Reply::Reset(printed),
             _ => Reply::Status(201),
         });
         let flags = ["--url", &server.url(), "--no-ping", "--retries", "1"];
@@ -84,8 +84,8 @@ fn an_unresponsive_server_times_out() {
 
 #[test]
 fn messages_of_the_server_are_escaped() {
-    let said = "no\u{1b}[2Jgood\r\nat all";
-    let text = format!("HTTP/1.1 422 X\r\nContent-Length: {}\r\n\r\n{said}", said.len());
+    let printed = "no\u{1b}[2Jgood\r\nat all";
+    let text = format!("HTTP/1.1 422 X\r\nContent-Length: {}\r\n\r\n{printed}", printed.len());
     let server = RecordServer::new(move |_, _| Reply::Text(text.clone()));
     let finished = run(&["--url", &server.url()], &records(1));
     assert_ends(&finished, 5, &["422", "good"]);
@@ -109,14 +109,14 @@ fn dead_letters_are_complete_records_and_acknowledged() {
     let letters = fs::read_to_string(&path).unwrap();
     let letters: Vec<_> =
         letters.lines().map(|line| Record::parse(line.as_bytes()).unwrap()).collect();
-    let said = |at: usize, name: &str| letters[at].metadata.get(name).map(String::as_str);
+    let printed = |at: usize, name: &str| letters[at].metadata.get(name).map(String::as_str);
     for (at, status, attempts) in [(0, Some("422"), "1"), (1, None, "2"), (2, Some("500"), "2")] {
         let number = (at + 1).to_string();
         assert_eq!(letters[at].position, number.as_bytes());
         assert_eq!(letters[at].payload.after, Some(Data::Raw(number.into_bytes())));
-        assert_eq!(said(at, "rdv.destination.status"), status);
-        assert_eq!(said(at, "rdv.destination.attempts"), Some(attempts));
-        let error = said(at, "rdv.destination.error").unwrap();
+        assert_eq!(printed(at, "rdv.destination.status"), status);
+        assert_eq!(printed(at, "rdv.destination.attempts"), Some(attempts));
+        let error = printed(at, "rdv.destination.error").unwrap();
         assert!(error.contains(status.unwrap_or("127.0.0.1")), "{error}");
     }
     assert_eq!(letters.len(), 3);

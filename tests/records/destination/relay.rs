@@ -24,8 +24,8 @@ fn each_record_is_sent_through_its_own_announced_stream() {
         let position = at.to_string();
         input.write_all(record(&position, "k", content).as_bytes()).unwrap();
         let line = eventually("the stream is named", || {
-            let said = process.stderr();
-            said.rsplit_once('\n')?.0.lines().nth(at).map(str::to_owned)
+            let printed = process.stderr();
+            printed.rsplit_once('\n')?.0.lines().nth(at).map(str::to_owned)
         });
         let line: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(process.stdout(), expected, "it is not acknowledged before it was fetched");

@@ -6,10 +6,10 @@ use crate::support::Process;
 /// Starts it and expects this exit status, and one line with these words.
 fn assert_refused(name: &str, flags: &[&str], exit: i32, words: &str) {
     let finished = Process::start(source_command(flags)).finish();
-    let said = &finished.stderr;
-    assert_eq!(finished.status.code(), Some(exit), "{name}: {said}");
-    assert!(said.starts_with("rdv: ") && said.contains(words), "{name}: {said:?}");
-    assert_eq!(said.lines().count(), 1, "{name}: {said}");
+    let printed = &finished.stderr;
+    assert_eq!(finished.status.code(), Some(exit), "{name}: {printed}");
+    assert!(printed.starts_with("rdv: ") && printed.contains(words), "{name}: {printed:?}");
+    assert_eq!(printed.lines().count(), 1, "{name}: {printed}");
     assert_eq!(finished.stdout, "", "{name}");
 }
 

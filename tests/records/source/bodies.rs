@@ -8,8 +8,8 @@ use std::time::Duration;
 #[test]
 fn a_body_too_long_is_refused_by_its_length_or_while_read() {
     let source = SourceProcess::start(&["--max-body", "10"]);
-    let whole = ask("POST", "/").chunked().raw_body(b"a\r\n0123456789\r\n0\r\n\r\n");
-    assert_eq!(source.exchange(&whole).status(), 201, "as long as may be");
+    let complete = ask("POST", "/").chunked().raw_body(b"a\r\n0123456789\r\n0\r\n\r\n");
+    assert_eq!(source.exchange(&complete).status(), 201, "as long as may be");
     assert_eq!(source.post("0123456789").status(), 201, "as long as may be");
     for (name, request) in [
         ("by length", post("0123456789a")),

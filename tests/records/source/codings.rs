@@ -112,15 +112,21 @@ fn a_key_is_read_from_an_encoded_body() {
 fn what_cannot_be_decoded_is_refused() {
     let source = SourceProcess::start(&["--structured", "--max-body", "64KiB"]);
     let mut wire = source.connect();
-    let whole = gzip(JSON.as_bytes());
+    let complete = gzip(JSON.as_bytes());
     let bomb = format!("{{\"a\":\"{}\"}}", " ".repeat(64 << 10));
     let rows: [(&str, &str, Vec<u8>, u16, &str); 9] = [
         ("another coding", "br", b"x".to_vec(), 415, "gzip, deflate and zstd"),
-        ("two codings", "gzip, zstd", zstd(&whole), 415, "gzip, deflate and zstd"),
+        ("two codings", "gzip, zstd", zstd(&complete), 415, "gzip, deflate and zstd"),
         ("no gzip", "gzip", JSON.into(), 400, "The body is not valid gzip"),
-        ("cut short", "gzip", whole[..whole.len() - 1].into(), 400, "The body is not valid gzip"),
-        ("no zlib", "deflate", whole.clone(), 400, "The body is not valid deflate"),
-        ("no zstd", "zstd", whole.clone(), 400, "The body is not valid zstd"),
+        (
+            "cut short",
+            "gzip",
+            complete[..complete.len() - 1].into(),
+            400,
+            "The body is not valid gzip",
+        ),
+        ("no zlib", "deflate", complete.clone(), 400, "The body is not valid deflate"),
+        ("no zstd", "zstd", complete.clone(), 400, "The body is not valid zstd"),
         ("no JSON", "gzip", gzip(b"{"), 400, "The body is not valid JSON"),
         ("too long by gzip", "gzip", gzip(bomb.as_bytes()), 413, "longer than 65536 bytes"),
         ("too long by zstd", "zstd", zstd(bomb.as_bytes()), 413, "longer than 65536 bytes"),
@@ -137,6 +143,6 @@ fn what_cannot_be_decoded_is_refused() {
         &wire.exchange(&encoded("br", b"x")),
         (415, "UnsupportedMediaTypeError", None),
     );
-    assert_eq!(wire.exchange(&encoded("gzip", &whole)).status(), 201, "the connection goes on");
+    assert_eq!(wire.exchange(&encoded("gzip", &complete)).status(), 201, "the connection goes on");
     assert_eq!(source.end().stdout.lines().count(), 1, "nothing of them was handed over");
 }

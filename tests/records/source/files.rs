@@ -44,9 +44,9 @@ fn a_torn_record_of_a_killed_source_is_truncated() {
     assert_eq!(source.post("one").status(), 201);
     source.signal(Signal::SIGKILL);
     source.finish();
-    let whole = fs::read(place.path()).expect("the file");
-    for cut in [whole.len() - 1, 20, 5, 1] {
-        fs::write(place.path(), [&whole[..], &whole[..cut]].concat()).expect("the file");
+    let complete = fs::read(place.path()).expect("the file");
+    for cut in [complete.len() - 1, 20, 5, 1] {
+        fs::write(place.path(), [&complete[..], &complete[..cut]].concat()).expect("the file");
         let source = SourceProcess::start(&["--output", &place.output()]);
         assert_eq!(source.post("two").status(), 201);
         let bodies: Vec<_> = lines_of(&place.path()).iter().map(|line| text(line)).collect();

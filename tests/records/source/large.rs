@@ -174,8 +174,8 @@ fn many_slow_bodies_share_the_memory_budget() {
         wire.send("{}");
         assert_eq!(wire.response().status(), 201, "what was begun may go on");
     }
-    let whole = source.exchange(&json(half.len() + 2).raw_body(&[&half[..], b"{}"].concat()));
-    assert_eq!(whole.status(), 201, "there is memory again");
+    let complete = source.exchange(&json(half.len() + 2).raw_body(&[&half[..], b"{}"].concat()));
+    assert_eq!(complete.status(), 201, "there is memory again");
     source.lines(5);
 }
 

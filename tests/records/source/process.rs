@@ -61,10 +61,10 @@ impl SourceProcess {
     pub(crate) fn of(mut process: Process) -> SourceProcess {
         let address = eventually("the source listens", || {
             let ended = process.ended();
-            let said = process.stderr();
-            let address = said.split_once("taking requests at http://");
+            let printed = process.stderr();
+            let address = printed.split_once("taking requests at http://");
             let address = address.and_then(|(_, rest)| rest.split_once("/\n")?.0.parse().ok());
-            assert!(!ended || address.is_some(), "it ended: {said}");
+            assert!(!ended || address.is_some(), "it ended: {printed}");
             address
         });
         SourceProcess { process, address }
@@ -103,8 +103,8 @@ impl SourceProcess {
     pub(crate) fn lines(&self, count: usize) -> Vec<String> {
         let lines = eventually(&format!("{count} records"), || {
             let text = self.process.stdout();
-            let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-            let lines: Vec<_> = whole.lines().map(str::to_owned).collect();
+            let complete = text.rsplit_once('\n').map_or("", |(complete, _)| complete);
+            let lines: Vec<_> = complete.lines().map(str::to_owned).collect();
             (lines.len() >= count).then_some(lines)
         });
         assert_eq!(lines.len(), count, "{lines:#?}");
@@ -133,8 +133,8 @@ impl SourceProcess {
     /// An operator's request.
     pub(crate) fn operate(&self, ask: &Ask) -> Response {
         let place = eventually("operators are served", || {
-            let said = self.process.stderr();
-            let (_, rest) = said.split_once("operators are served on ")?;
+            let printed = self.process.stderr();
+            let (_, rest) = printed.split_once("operators are served on ")?;
             rest.split_once('\n')?.0.parse().ok()
         });
         Wire::connect(place).exchange(ask)

@@ -102,12 +102,12 @@ fn expect_100_continue_is_answered() {
 fn expect_100_continue_is_refused_before_the_body() {
     let source =
         SourceProcess::start(&["--max-body", "10", "--path", "/a", "--auth-token", "secret"]);
-    let patient =
+    let expecting =
         |target, length| ask("POST", target).length(length).field("Expect", "100-continue");
-    let known = |length| patient("/a", length).field("Authorization", "Bearer secret");
+    let known = |length| expecting("/a", length).field("Authorization", "Bearer secret");
     for (name, request, status) in [
-        ("a path that is not there", patient("/b", 2), 404),
-        ("no token", patient("/a", 2), 401),
+        ("a path that is not there", expecting("/b", 2), 404),
+        ("no token", expecting("/a", 2), 401),
         ("a body too long", known(11), 413),
     ] {
         assert_eq!(source.exchange(&request).status(), status, "{name}");

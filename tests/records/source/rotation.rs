@@ -27,8 +27,8 @@ fn bodies(path: &str) -> Vec<String> {
 /// The bodies of its complete lines, if it exists.
 fn bodies_if_any(path: &str) -> Vec<String> {
     let file = fs::read_to_string(path).unwrap_or_default();
-    let whole = file.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    whole.lines().map(text).collect()
+    let complete = file.rsplit_once('\n').map_or("", |(complete, _)| complete);
+    complete.lines().map(text).collect()
 }
 
 /// Waits until the file has this record and no other: from a spool it is written after the
@@ -106,7 +106,7 @@ fn without_its_directory_records_are_refused_until_it_is_back() {
 }
 
 #[test]
-fn what_is_no_file_any_more_is_left_alone() {
+fn a_name_that_is_not_a_file_any_more_is_left_unchanged() {
     let place = Place::new();
     let source = SourceProcess::start(&["--output", &place.output()]);
     assert_eq!(source.post("one").status(), 201);

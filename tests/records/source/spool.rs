@@ -159,9 +159,13 @@ fn delivery_starts_at_the_given_position() {
         let lines = source.lines(expected.len());
         let bodies: Vec<_> = lines.iter().map(|line| text(line)).collect();
         assert_eq!(bodies, expected, "{name}");
-        let said = source.end().stderr;
-        assert_eq!(warning.is_some_and(|words| said.contains(words)), warning.is_some(), "{name}");
-        assert_eq!(said.contains("WARN"), warning.is_some(), "{name}: {said}");
+        let printed = source.end().stderr;
+        assert_eq!(
+            warning.is_some_and(|words| printed.contains(words)),
+            warning.is_some(),
+            "{name}"
+        );
+        assert_eq!(printed.contains("WARN"), warning.is_some(), "{name}: {printed}");
     }
     let source = spool.start_to_stdout(&[]);
     source.post("5");

@@ -56,13 +56,13 @@ fn invalid_acknowledgements_are_logged_and_ignored() {
     let mut wire = source.start_post("x");
     let line = source.lines(1).remove(0);
     let unknown = "01a1ff2f-9486-7771-be08-0e47d3009bfd";
-    for (said, words) in [
+    for (printed, words) in [
         ("hello\u{1b}[2J".to_owned(), "no acknowledgement: hello\\x1b[2J"),
         ("{\"nack\":1}".to_owned(), "no acknowledgement: {\\\"nack\\\":1}"),
         ("x".repeat(100_000), "no acknowledgement: xxxxxxx"),
         (format!("{{\"ack\":\"{unknown}\"}}"), unknown),
     ] {
-        writeln!(input, "{said}").expect("an open pipe");
+        writeln!(input, "{printed}").expect("an open pipe");
         source.await_stderr(words);
         wire.assert_silent();
     }

@@ -47,15 +47,15 @@ fn a_process_that_appends() {
 /// Kills a process after this amount of output, and returns its printed progress: the last record
 /// appended, and the last one saved as delivered.
 fn killed_after(appends: usize, mut process: Child) -> (u64, u64) {
-    let said = BufReader::new(process.stdout.take().expect("its output"));
+    let output = BufReader::new(process.stdout.take().expect("its output"));
     let (mut appended, mut saved, mut count) = (0, 0, 0);
-    for said in said.lines() {
-        let said = said.expect("a line");
-        if let Some(number) = said.strip_prefix("appended ") {
+    for output in output.lines() {
+        let output = output.expect("a line");
+        if let Some(number) = output.strip_prefix("appended ") {
             // The last line can be torn, too: a shorter number is a smaller one.
             appended = appended.max(number.parse().unwrap_or(0));
             count += 1;
-        } else if let Some(number) = said.strip_prefix("saved ") {
+        } else if let Some(number) = output.strip_prefix("saved ") {
             saved = saved.max(number.parse().unwrap_or(0));
         }
         if count == appends {
@@ -75,8 +75,8 @@ fn every_appended_record_survives_a_kill_once_and_complete() {
     for round in 0..ROUNDS {
         let mut command = child("spool::killed::a_process_that_appends", &directory);
         let process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let said = killed_after(1 + 13 * round, process);
-        (appended, saved) = (said.0.max(appended), said.1.max(saved));
+        let output = killed_after(1 + 13 * round, process);
+        (appended, saved) = (output.0.max(appended), output.1.max(saved));
 
         let Opened { spool, cut_bytes, .. } = Spool::open(&directory, LIMITS).unwrap();
         cut += cut_bytes;
@@ -115,8 +115,11 @@ fn a_torn_record_of_a_killed_process_is_truncated_and_reported() {
     let directory = folder.path().join("spool");
     let mut command = child("spool::killed::a_process_that_stops_within_a_record", &directory);
     let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let said = BufReader::new(process.stdout.take().unwrap());
-    assert!(said.lines().any(|said| said.unwrap().ends_with("within")), "it starts the append");
+    let output = BufReader::new(process.stdout.take().unwrap());
+    assert!(
+        output.lines().any(|output| output.unwrap().ends_with("within")),
+        "it starts the append"
+    );
     process.kill().unwrap();
     process.wait().unwrap();
     let Opened { spool, cut_bytes, .. } = Spool::open(&directory, LIMITS).unwrap();

@@ -33,10 +33,10 @@ impl Source {
         let mut process = Process::between(command, input, output);
         let address = eventually("the source listens", || {
             let ended = process.ended();
-            let said = process.stderr();
-            let rest = said.split_once("taking requests at http://");
+            let printed = process.stderr();
+            let rest = printed.split_once("taking requests at http://");
             let address = rest.and_then(|(_, rest)| rest.split_once("/\n")?.0.parse().ok());
-            assert!(!ended, "the source ended: {said}");
+            assert!(!ended, "the source ended: {printed}");
             address
         });
         Source { process, address }

@@ -20,8 +20,8 @@ const PEAK_MAX_KIB: u64 = 32 << 10;
 /// The stream printed by a command on standard error.
 fn stream_of(process: &Process) -> String {
     eventually("the stream is named", || {
-        let said = process.stderr();
-        let line = said.split_once('\n')?.0;
+        let stderr = process.stderr();
+        let line = stderr.split_once('\n')?.0;
         let line: Value = serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}"));
         Some(line["stream"].as_str().expect("a stream").to_owned())
     })

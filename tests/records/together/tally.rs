@@ -34,8 +34,8 @@ pub(crate) fn body(key: &str, sender: usize, number: usize) -> String {
 }
 
 fn sender_and_number(body: &str) -> (String, usize) {
-    let (lane, number) = body.rsplit_once(' ').unwrap();
-    (lane.to_owned(), number.parse().unwrap())
+    let (series, number) = body.rsplit_once(' ').unwrap();
+    (series.to_owned(), number.parse().unwrap())
 }
 
 /// Whether an attempt of this body fails, and how: the same in every run.
@@ -132,19 +132,19 @@ impl Tally {
             assert_eq!(bodies.get(position), Some(&body), "{position} is what its sender sent");
             assert!(seen.taken.contains(body), "{body} was answered with success");
         }
-        let came = by_lane(seen.arrivals.iter().map(|(_, body)| body));
-        assert_eq!(came, by_lane(created.iter().map(|(_, body)| body)), "as they were sent");
+        let received = by_series(seen.arrivals.iter().map(|(_, body)| body));
+        assert_eq!(received, by_series(created.iter().map(|(_, body)| body)), "as they were sent");
     }
 }
 
 /// The numbers of each key and sender, in the order of their first receipt.
-fn by_lane<'b>(bodies: impl Iterator<Item = &'b String>) -> BTreeMap<String, Vec<usize>> {
+fn by_series<'b>(bodies: impl Iterator<Item = &'b String>) -> BTreeMap<String, Vec<usize>> {
     let mut numbers: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for body in bodies {
-        let (lane, number) = sender_and_number(body);
-        let of_lane = numbers.entry(lane).or_default();
-        if !of_lane.contains(&number) {
-            of_lane.push(number);
+        let (series, number) = sender_and_number(body);
+        let of_series = numbers.entry(series).or_default();
+        if !of_series.contains(&number) {
+            of_series.push(number);
         }
     }
     numbers
