@@ -32,7 +32,7 @@ enum UpgradeOutcome {
 ///
 /// # Errors
 /// The connection failed, or the upgrade was refused and the refusal sent.
-pub(super) fn upgrade(wire: &mut Wire, has_room: bool) -> io::Result<(Dialect, Vec<u8>)> {
+pub(super) fn upgrade(wire: &Wire, has_room: bool) -> io::Result<(Dialect, Vec<u8>)> {
     let end = clock::now() + HANDSHAKE_TIMEOUT;
     let mut received = Vec::new();
     loop {

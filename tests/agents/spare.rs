@@ -116,6 +116,11 @@ impl Spare {
         self.stream.try_clone().expect("dup")
     }
 
+    /// The same connection after HTTP has ended on it.
+    pub(crate) fn into_wire(self) -> Wire {
+        Wire::resumed(self.stream, self.received)
+    }
+
     /// Responds with 200 and this body.
     pub(crate) fn respond_ok(&mut self, body: &[u8]) {
         self.send([crate::agent::ok(body.len()).as_bytes(), body].concat());

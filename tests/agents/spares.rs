@@ -11,16 +11,16 @@ use crate::spare::{Spare, open_request};
 use crate::support::{Ending, Relay, Wire, ask, assert_error, chunks, is_pattern, pattern};
 
 /// A relay, an agent with one tunnel, and a client.
-struct Setup {
-    relay: Relay,
-    agent: Agent,
-    spare: Spare,
-    client: Wire,
-    place: String,
+pub(crate) struct Setup {
+    pub(crate) relay: Relay,
+    pub(crate) agent: Agent,
+    pub(crate) spare: Spare,
+    pub(crate) client: Wire,
+    pub(crate) place: String,
 }
 
 impl Setup {
-    fn start(flags: &[&str]) -> Setup {
+    pub(crate) fn start(flags: &[&str]) -> Setup {
         let relay = Relay::start(&[BUSY, flags].concat());
         let agent = Agent::connect(&relay, Dialect::V1, Value::Null);
         let spare = Spare::of(&relay, &agent);
@@ -30,7 +30,7 @@ impl Setup {
     }
 
     /// A call over the tunnel, with an immediate response.
-    fn assert_next_call_succeeds(&mut self) {
+    pub(crate) fn assert_next_call_succeeds(&mut self) {
         self.client.ask(&ask("GET", &format!("{}/again", self.place)));
         let request = self.spare.recv_request();
         assert_eq!(request.line(), "GET /again");

@@ -7,11 +7,12 @@ use rdv::mux::handshake::Dialect;
 use serde_json::Value;
 
 use crate::agent::{Agent, ok};
-use crate::asked::Asked;
+use crate::received_request::ReceivedRequest;
 use crate::spare::Spare;
-use crate::spares::Spared;
+use crate::spares::Setup;
 use crate::support::{
-    Ask, Ending, LEAVINGS, Leaving, Relay, Wire, ask, assert_error, eventually, is_pattern, pattern,
+    Ask, DISCONNECTS, Disconnect, Ending, Relay, Wire, ask, assert_error, eventually, is_pattern,
+    pattern,
 };
 
 /// The answer that accepts a WebSocket.
@@ -35,7 +36,7 @@ struct Upgraded {
 
 impl Upgraded {
     fn start(flags: &[&str]) -> Upgraded {
-        let Spared { relay, agent, mut spare, mut client, place } = Spared::start(flags);
+        let Setup { relay, agent, mut spare, mut client, place } = Setup::start(flags);
         client.ask(&websocket(&place));
         spare.head();
         spare.send(ACCEPTED);
@@ -62,7 +63,7 @@ impl Upgraded {
 
 #[test]
 fn an_upgrade_and_its_101_pass_without_other_hop_by_hop_fields() {
-    let mut spared = Spared::start(&[]);
+    let mut spared = Setup::start(&[]);
     let request = websocket(&format!("{}/ws?a=b", spared.place))
         .field("Connection", "HTTP2-Settings")
         .field("HTTP2-Settings", "AAMAAABk")
@@ -71,7 +72,7 @@ fn an_upgrade_and_its_101_pass_without_other_hop_by_hop_fields() {
         .field("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
         .field("Sec-WebSocket-Version", "13");
     spared.client.ask(&request);
-    let asked = Asked { number: 0, head: spared.spare.head(), body: Vec::new() };
+    let asked = ReceivedRequest { number: 0, head: spared.spare.head(), body: Vec::new() };
     assert_eq!(asked.line(), "GET /ws?a=b");
     for (name, value) in [
         ("Connection", Some("Upgrade")),
@@ -106,8 +107,8 @@ fn an_upgrade_and_its_101_pass_without_other_hop_by_hop_fields() {
 #[test]
 fn bytes_sent_with_the_request_and_with_the_101_pass_after_them() {
     for splice in [&[][..], &["--no-splice"]] {
-        let Spared { relay: _relay, agent: _agent, mut spare, mut client, place } =
-            Spared::start(splice);
+        let Setup { relay: _relay, agent: _agent, mut spare, mut client, place } =
+            Setup::start(splice);
         let early = pattern(3, 40_000);
         client.send([&websocket(&place).bytes()[..], &early].concat());
         spare.head();
@@ -216,7 +217,7 @@ fn a_killed_relay_resets_both_sides() {
 
 #[test]
 fn an_upgrade_that_the_api_declines_is_an_ordinary_call() {
-    let mut spared = Spared::start(&[]);
+    let mut spared = Setup::start(&[]);
     spared.client.ask(&websocket(&spared.place));
     spared.spare.head();
     spared
@@ -230,7 +231,7 @@ fn an_upgrade_that_the_api_declines_is_an_ordinary_call() {
 
 #[test]
 fn a_request_that_offers_no_valid_upgrade_passes_without_one() {
-    let mut spared = Spared::start(&[]);
+    let mut spared = Setup::start(&[]);
     let place = &spared.place;
     let body = websocket(place).body("hi");
     let http2 = ask("GET", place).field("Connection", "Upgrade, HTTP2-Settings");
@@ -264,7 +265,7 @@ fn a_switch_to_what_was_not_offered_is_a_bad_gateway() {
         ("another protocol", true, accepted("Upgrade: h2c")),
         ("no protocol", true, accepted("X: y")),
     ] {
-        let mut spared = Spared::start(&[]);
+        let mut spared = Setup::start(&[]);
         let place = &spared.place;
         let request = if upgrade { websocket(place) } else { ask("GET", place) };
         spared.client.ask(&request);
@@ -322,13 +323,13 @@ fn an_upgraded_connection_outlives_the_websocket_of_its_agent() {
 #[test]
 fn a_peer_that_leaves_ends_the_connection() {
     for caller_first in [true, false] {
-        for way in LEAVINGS {
+        for way in DISCONNECTS {
             let Upgraded { relay, agent: _agent, caller, api, .. } = Upgraded::start(&[]);
             let (first, mut last) = if caller_first { (caller, api) } else { (api, caller) };
             first.leave(way);
             let expected = match way {
-                Leaving::Close => Ending::Closed,
-                Leaving::Reset => Ending::Reset,
+                Disconnect::Close => Ending::Closed,
+                Disconnect::Reset => Ending::Reset,
             };
             assert_eq!(last.read_to_end(), (Vec::new(), expected), "{way:?} {caller_first}");
             drop(last);

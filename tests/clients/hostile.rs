@@ -79,15 +79,15 @@ fn a_server_cannot_send_interim_responses_indefinitely() {
     const INTERIM: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
     const FINAL: &str = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
     let relay = Relay::start(&[]);
-    let desk = Desk::at(&relay);
+    let workdir = Workdir::at(&relay);
     let url = |count| {
         let answer = format!("{}{FINAL}", INTERIM.repeat(count));
         format!("http://{}/a", server_sending(answer.leak()))
     };
-    assert_complete("receive", &desk.run(&["receive", &url(16), "-o", "a"]));
-    let endless = desk.run(&["receive", &url(17), "-o", "b"]);
+    assert_complete("receive", &workdir.run(&["receive", &url(16), "-o", "a"]));
+    let endless = workdir.run(&["receive", &url(17), "-o", "b"]);
     assert_ended("receive", &endless, 7, "more than 16 interim responses");
-    assert_eq!(desk.names(), ["a"]);
+    assert_eq!(workdir.names(), ["a"]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Receipts: whether the receiver has the data, as reported by the sender.
 
-use crate::support::{Relay, Wire, ask, parse};
+use crate::support::{Relay, Wire, ask, eventually, parse};
 use crate::workdir::{Workdir, assert_complete, assert_ended};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The last line of `--json`.
 fn last(json: &str) -> Value {
@@ -56,7 +56,7 @@ fn a_plain_client_confirms_nothing() {
 #[test]
 fn the_acknowledgement_of_a_plain_clients_tcp_is_no_confirmation() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", "abc");
     let id = relay.create_with(&json!({ "receipt": "acked" }));
     let sending = here.start(&["send", "a", "--json", "--stream", &id]);

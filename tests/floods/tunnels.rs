@@ -35,7 +35,7 @@ fn upgraded<'r>(address: SocketAddr, agent: &Agent) -> Rounds<'r> {
     let call = ask("GET", &agent.path()).field("Connection", "Upgrade").field("Upgrade", "x");
     let call = call.bytes();
     Box::new(move || {
-        let mut tunnel = asked(address, &open)?;
+        let mut tunnel = send_request(address, &open)?;
         let mut client = connect(address)?;
         client.write_all(&call)?;
         read_head(&mut tunnel)?;
@@ -77,7 +77,7 @@ fn rounds<'r>(address: SocketAddr, agent: &Agent, begin: &'r str, then: &'r str)
     let open = open_request(agent);
     let call = ask("GET", &agent.path()).bytes();
     Box::new(move || {
-        let mut tunnel = send_request(address, &bring)?;
+        let mut tunnel = send_request(address, &open)?;
         let mut client = connect(address)?;
         client.write_all(&call)?;
         read_head(&mut tunnel)?;

@@ -317,7 +317,7 @@ fn the_admin_socket_is_private_and_removed_at_exit() {
     assert!(!path.exists());
     let (status, _, printed) = run_ctl(&["--admin", place, "status"]);
     assert_eq!(status, Some(1));
-    assert!(printed.contains("does the relay run, with --admin-listen"), "{printed}");
+    assert!(printed.contains("is the relay running with --admin-listen"), "{printed}");
 }
 
 #[test]

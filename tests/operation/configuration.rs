@@ -258,7 +258,7 @@ fn an_invalid_file_changes_nothing() {
     }
     fs::remove_file(Path::new(&path)).expect("removed");
     relay.signal(Signal::SIGHUP);
-    await_log(&relay, "No such file or directory");
+    await_log(&relay, "no such file or directory");
     assert_eq!(relay.exchange(&long).status(), 413, "without the file");
     drop(directory);
 }

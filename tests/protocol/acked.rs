@@ -1,7 +1,7 @@
 //! Streams whose source is answered once the destination's TCP has acknowledged every byte.
 
 use crate::support::{
-    Ask, Ending, Framing, LEAVINGS, Leaving, Lineage, Pair, Relay, Wire, ask, assert_error,
+    Ask, DISCONNECTS, Disconnect, Ending, Framing, Lineage, Pair, Relay, Wire, ask, assert_error,
     assert_uploaded, eventually, pattern,
 };
 use nix::sys::signal::Signal;
@@ -115,15 +115,15 @@ fn a_destination_that_closes_after_the_last_byte_has_acknowledged_it() {
 #[test]
 fn the_end_of_a_connection_shows_whether_everything_was_acknowledged() {
     let relay = Relay::start(&[]);
-    for (way, state) in LEAVINGS.into_iter().zip(["FINISHED", "DST_DISCONNECTED"]) {
+    for (way, state) in DISCONNECTS.into_iter().zip(["FINISHED", "DST_DISCONNECTED"]) {
         let Pair { id, mut source, mut destination, .. } = held(&relay, LENGTH, |get| get);
         relay.while_stopped(|| {
             assert_eq!(read_all(&mut destination), Ending::Complete, "{way:?}");
             destination.leave(way);
         });
         match way {
-            Leaving::Close => assert_uploaded(&source.response()),
-            Leaving::Reset => assert_error("reset", &source.response(), CLOSED),
+            Disconnect::Close => assert_uploaded(&source.response()),
+            Disconnect::Reset => assert_error("reset", &source.response(), CLOSED),
         }
         relay.await_state(&id, state);
     }
@@ -132,7 +132,7 @@ fn the_end_of_a_connection_shows_whether_everything_was_acknowledged() {
 #[test]
 fn a_destination_that_leaves_with_bytes_on_their_way_fails_the_upload() {
     let relay = Relay::start(&[]);
-    for way in LEAVINGS {
+    for way in DISCONNECTS {
         let Pair { id, mut source, destination, .. } = held(&relay, LENGTH, |get| get);
         // Closed with bytes unread, its kernel sends a reset as well.
         destination.leave(way);
@@ -164,10 +164,10 @@ fn a_destination_that_acknowledges_nothing_for_the_idle_timeout_fails_the_upload
 #[test]
 fn a_source_that_leaves_early_does_not_end_the_wait() {
     let relay = Relay::start(&[]);
-    for way in LEAVINGS {
+    for way in DISCONNECTS {
         let Pair { id, source, mut destination, .. } = held(&relay, LENGTH, |get| get);
         source.leave(way);
-        relay.turn();
+        relay.await_turn();
         assert_eq!(relay.status(&id)["state"], "STREAMING", "{way:?}");
         assert_eq!(read_all(&mut destination), Ending::Complete, "{way:?}");
         assert_eq!(relay.await_state(&id, "FINISHED")["receipt"], "confirmed", "{way:?}");
@@ -246,7 +246,7 @@ fn events_end_with_the_acknowledgement() {
     let mut subscriber = relay.connect();
     subscriber.ask(&ask("GET", &format!("/stream/{}/events", pair.id)));
     assert_eq!(subscriber.head().status, 200);
-    let first = String::from_utf8(subscriber.some(usize::MAX)).expect("UTF-8");
+    let first = String::from_utf8(subscriber.read_some(usize::MAX)).expect("UTF-8");
     assert!(first.contains("\"receipt\":\"expected\""), "{first}");
     assert_eq!(read_all(&mut pair.destination), Ending::Complete);
     let (rest, ending) = subscriber.rest();

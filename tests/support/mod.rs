@@ -22,7 +22,7 @@ mod unprivileged;
 mod wire;
 
 pub(crate) use body::{chunks, is_pattern, pattern};
-pub(crate) use clock::{TEST_TIMEOUT, eventually};
+pub(crate) use clock::{TEST_TIMEOUT, eventually, now};
 pub(crate) use descriptors::Descriptors;
 pub(crate) use json::{assert_error, parse};
 pub(crate) use line::{Line, command_in_namespace, run};

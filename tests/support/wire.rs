@@ -290,6 +290,11 @@ impl Wire {
         }
     }
 
+    /// How many received bytes were not read yet.
+    pub(crate) fn unread_bytes(&self) -> u64 {
+        rustix::io::ioctl_fionread(&self.stream).expect("FIONREAD")
+    }
+
     /// Reads this many raw bytes; panics if the connection ends before.
     pub(crate) fn raw(&mut self, count: usize) -> Vec<u8> {
         while self.received.len() < count {

@@ -19,7 +19,12 @@ fn field_names_keep_their_case_in_both_directions() {
                 line = connection.line()?;
             }
             connection.send(ANSWER)?;
-            Ok(Some(Request { line: lines, fields: Vec::new(), body: Vec::new(), whole: true }))
+            Ok(Some(Request {
+                line: lines,
+                fields: Vec::new(),
+                body: Vec::new(),
+                is_complete: true,
+            }))
         });
         let relay = Relay::start(&[]);
         let process = exposed(&url(&api), &relay, &["--tunnels", &tunnels.to_string()]);

@@ -20,7 +20,7 @@ pub(crate) fn exposed(api: &str, relay: &Relay, flags: &[&str]) -> Process {
 /// Waits until the agent has this number of idle tunnels.
 pub(crate) fn await_tunnels(relay: &Relay, count: u64) {
     eventually("the tunnels are open", || {
-        (relay.look("/socket").json()[0]["spares"] == count).then_some(())
+        (relay.admin_get("/socket").json()[0]["spares"] == count).then_some(())
     });
 }
 

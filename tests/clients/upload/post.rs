@@ -301,7 +301,7 @@ fn a_response_that_cannot_be_printed_is_an_error() {
     let mut line = String::new();
     child.stderr.take().unwrap().read_to_string(&mut line).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1), "{line}");
-    assert!(line.contains("Broken pipe") && line.lines().count() == 1, "{line}");
+    assert!(line.contains("broken pipe") && line.lines().count() == 1, "{line}");
     assert!(server.request().is_complete);
 }
 

@@ -148,7 +148,7 @@ fn an_unreachable_server_is_named() {
     drop(closed);
     for (name, url, hint) in [
         ("a closed port", format!("http://{address}/"), address.to_string()),
-        ("no such host", "http://host.invalid/".into(), "looking up host.invalid".into()),
+        ("no such host", "http://host.invalid/".into(), "cannot resolve host.invalid".into()),
     ] {
         let error = Upload::new("POST", &url).unwrap().send("x".as_bytes()).unwrap_err();
         assert!(matches!(error, Error::Network { .. }), "{name}: {error}");

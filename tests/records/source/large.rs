@@ -87,7 +87,9 @@ fn disk_use_is_bounded_and_released() {
     assert_eq!(wire.response().status(), 201);
     let left = std::fs::read_dir(folder).expect("a directory").count();
     assert_eq!(left, 0, "files without names leave none");
-    assert!(source.end().stderr.contains("take as much of the disk as they may"));
+    let why = format!("large bodies in {folder} reached --spill-max (2097152 bytes)");
+    let stderr = source.end().stderr;
+    assert!(stderr.contains(&why), "{stderr}");
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn without_its_directory_records_are_refused_until_it_is_back() {
     fs::remove_dir_all(&directory).expect("removed");
     assert_busy("no directory", &source.post("two"), "could not be stored");
     source.signal(Signal::SIGHUP);
-    source.await_stderr("the output cannot be opened again: No such file");
+    source.await_stderr("cannot reopen the output: no such file");
     fs::create_dir(&directory).expect("a directory");
     assert_eq!(source.post("three").status(), 201);
     assert_eq!(bodies(&path), ["three"]);

@@ -106,7 +106,10 @@ fn after_a_failed_sync_the_append_is_rolled_back_or_the_spool_fails() {
         let options = [&["--trace=fdatasync,ftruncate"], faults].concat();
         let (log, output) = traced("spool::synced::a_process_whose_disk_fails", &spool, &options);
         assert!(log.contains("(INJECTED)"), "{name}: {log}");
-        assert!(output.contains("1: appended") && output.contains("2: appending to"), "{output}");
+        assert!(
+            output.contains("1: appended") && output.contains("2: cannot append to"),
+            "{output}"
+        );
         assert!(output.contains(printed), "{name}: {output}");
         let Opened { spool: opened, cut_bytes, .. } = Spool::open(&spool, LIMITS).unwrap();
         let (mut reader, _) = opened.reader(Start::Beginning).unwrap();

@@ -123,9 +123,9 @@ fn an_upload_becomes_a_record_with_its_content_type() {
 #[test]
 fn a_large_upload_needs_its_space_on_disk() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     let none = here.run(&["source", "--relay", &relay.url(""), "--spill-dir", "none"]);
-    assert_ended("no directory", &none, 1, "none: No such file or directory");
+    assert_ended("no directory", &none, 1, "none: no such file or directory");
     assert!(!none.stderr.contains("stream"), "none is used up: {}", none.stderr);
     let (source, stream) = waiting(&here, &relay, &["--spill-max", "2MiB"]);
     here.put("body", pattern(1, 3 << 20));

@@ -168,5 +168,5 @@ fn an_unusable_temporary_directory_is_the_reported_reason() {
     let input = line(Some(Data::Raw(pattern(LINE_MAX_BYTES))));
     let mut reader = Reader::spilling_to(&input[..], "/nowhere/at/all");
     let error = reader.read().unwrap_err().to_string();
-    assert!(error.contains("no temporary file in /nowhere/at/all: No such file"), "{error}");
+    assert!(error.contains("no temporary file in /nowhere/at/all: no such file"), "{error}");
 }
