@@ -2,7 +2,7 @@
 //! knows all services: it routes each connection and each finished transfer to its owner.
 //!
 //! A turn: wait; set latches; accept; give each ready task its share; process deadlines; notify the
-//! owners of closed connections, and free their slots. Readiness is edge-triggered and remembered
+//! owners of closed connections, and free their slots; show subscribers what changed. Readiness is edge-triggered and remembered
 //! in latches, cleared only on proof. A task still ready after its share goes to the back of the
 //! run queue, and then the wait is zero.
 
@@ -235,7 +235,10 @@ impl EventLoop {
         }
         self.intake.turned(&mut self.io);
         self.expire();
+        // First: closed connections change streams and agents, too.
+        self.reap();
         self.streams.show_changes(&mut self.io, &mut self.transfers);
+        self.agents.show_events(&mut self.io);
         self.reap();
         self.look_after_stopping();
         self.reap();
@@ -249,7 +252,7 @@ impl EventLoop {
     /// Returns how long to wait for events; `None`: indefinitely.
     fn poll_timeout(&self) -> Option<Duration> {
         let accepts = self.listeners.is_ready() || self.admin_listener.is_ready(&self.io);
-        if accepts || !self.io.conns.queue.is_empty() {
+        if accepts || !self.io.conns.queue.is_empty() || self.agents.have_events() {
             return Some(Duration::ZERO);
         }
         let next = [

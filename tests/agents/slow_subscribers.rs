@@ -59,3 +59,30 @@ fn await_event(wire: &mut Wire, kind: &str) {
     let text = String::from_utf8(text).expect("UTF-8");
     assert!(text.starts_with(kind), "{text}");
 }
+
+#[test]
+fn agents_that_vanish_at_once_are_few_writes_for_each_subscriber() {
+    const AGENTS: usize = 200;
+    let relay = Relay::start(&TRUSTING);
+    let mut agents: Vec<_> =
+        (0..AGENTS).map(|n| Agent::named(&relay, Dialect::V1, &format!("agent-{n}"))).collect();
+    let mut subscribers: Vec<_> = (0..3).map(|_| relay.connect()).collect();
+    for subscriber in &mut subscribers {
+        subscriber.ask(&ask("GET", "/socket/events"));
+        assert_eq!(subscriber.head().status, 200);
+    }
+    relay.while_stopped(|| agents.drain(..).for_each(Agent::vanish));
+    for subscriber in &mut subscribers {
+        let (mut text, mut chunks) = (String::new(), 0);
+        while text.matches("\n\n").count() < AGENTS {
+            text.push_str(std::str::from_utf8(&subscriber.chunk()).expect("UTF-8"));
+            chunks += 1;
+        }
+        assert_eq!(text.matches("event: ConnectionFailure\n").count(), AGENTS);
+        for n in 0..AGENTS {
+            assert_eq!(text.matches(&format!("\"agent-{n}\"")).count(), 1, "agent-{n}");
+        }
+        // A chunk is a write: 16 KiB of events.
+        assert!(chunks <= 2 + text.len() / (16 << 10), "{chunks} chunks for {} bytes", text.len());
+    }
+}

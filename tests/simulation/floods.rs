@@ -86,3 +86,8 @@ fn readers_of_the_list_of_agents() {
 fn subscribers_to_streams() {
     holds(Flood::Events);
 }
+
+#[test]
+fn subscribers_to_agents_that_vanish_at_once() {
+    holds(Flood::VanishingAgents);
+}

@@ -235,7 +235,14 @@ impl Wire {
         }
     }
 
-    /// Reads a size line, and the empty line before it after a chunk.
+    /// Reads one chunk of the body; panics if there is no further one.
+    pub(crate) fn chunk(&mut self) -> Vec<u8> {
+        self.next_chunk();
+        let Incoming::Chunked(Some(size)) = self.incoming else { panic!("the body ended") };
+        self.body(usize::try_from(size).expect("a chunk fits memory"))
+    }
+
+    /// Reads a size line, and the empty line before it where a chunk just ended.
     fn next_chunk(&mut self) {
         let within = matches!(self.incoming, Incoming::Chunked(Some(0)));
         let line = if within { self.read_past(b"\r\n") } else { Ok(Vec::new()) };

@@ -8,6 +8,7 @@
 //! | `clock` | virtual time, and what costs how much |
 //! | `input`, `readers`, `transfers` | clients that send without end |
 //! | `lists`, `events` | clients that receive without end |
+//! | `vanishing` | agents that vanish at once |
 
 mod clock;
 mod events;
@@ -16,6 +17,7 @@ mod lists;
 mod readers;
 mod transfers;
 mod turns;
+mod vanishing;
 
 use super::choices::Choices;
 use crate::http::framing::Framing;
@@ -26,6 +28,7 @@ use readers::{Agent, Json, Tunnel};
 use std::time::Duration;
 use transfers::Upload;
 use turns::Turns;
+use vanishing::Vanishing;
 
 /// A kind of flood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub enum Flood {
     AgentList,
     /// Subscribers to streams that change.
     Events,
+    /// Subscribers to 1,000 agents that vanish at once.
+    VanishingAgents,
 }
 
 /// Runs some turns under a flood of this many clients; returns the latencies of `GET /ping`.
@@ -105,6 +110,7 @@ pub fn flood(kind: Flood, clients: usize, data: &[u8]) -> Vec<Duration> {
             turns.add(clients, || ListReader::new(agents.clone(), choices));
         }
         Flood::Events => events::add(&mut turns, clients, choices),
+        Flood::VanishingAgents => turns.add(1, || Vanishing::new(clients)),
     }
     turns.run(choices)
 }

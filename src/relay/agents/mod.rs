@@ -13,7 +13,9 @@
 //! | `tunnels`, `tunnelled`, `tunnel_endings` | the same through a tunnel, where the kernel moves the bytes |
 //! | `upgraded` | a tunnel and its client after both switched to another protocol |
 //! | `api_requests`, `api_answers` | an agent's request to the relay's own API |
-//! | `list`, `listing`, `subscribers`, `events` | which agents are connected, and their changes |
+//! | `heads` | the head of an answer over HTTP/1.1 |
+//! | `list`, `listing` | which agents are connected |
+//! | `events`, `event_batches`, `subscribers` | their changes |
 //!
 //! The parts know the agents below them (`sessions`) and not each other; what concerns two of them
 //! is decided here.
@@ -24,6 +26,7 @@ mod api_answers;
 mod api_requests;
 mod attach;
 mod calls;
+mod event_batches;
 mod events;
 mod forwarding;
 mod frame_budget;
@@ -59,7 +62,12 @@ pub use sessions::Sessions;
 use subscribers::Subscribers;
 use tunnels::Tunnels;
 #[cfg(feature = "fuzzing")]
-pub use {agent::Agent, listing::AgentListing, tunnelled::HEAD_READ_BYTES};
+pub use {
+    agent::Agent,
+    event_batches::EventBatches,
+    heads::{AnswerReader, HEAD_READ_BYTES},
+    listing::AgentListing,
+};
 
 /// Why a relay that shuts down closes its agents' connections.
 const STOPS: &str = "the relay is shutting down";
@@ -145,6 +153,16 @@ impl Agents {
     /// Handles `GET /socket/events`, for a client with read access.
     pub fn subscribe(&mut self, io: &mut Io, id: ConnId, read: bool) {
         self.subscribers.begin(io, id, read);
+    }
+
+    /// Whether [`Agents::show_events`] has something to do.
+    pub fn have_events(&self) -> bool {
+        self.subscribers.have_events()
+    }
+
+    /// Shows subscribers which agents connected or disconnected in this turn.
+    pub fn show_events(&mut self, io: &mut Io) {
+        self.subscribers.show_events(io);
     }
 
     /// Handles an event on a connection that the agents own.
@@ -324,7 +342,7 @@ impl Agents {
                 }
                 Event::Open(_) => {
                     sessions[agent].was_connected = true;
-                    subscribers.broadcast(io, &events::connected(&sessions[agent], io.now));
+                    subscribers.broadcast(&events::connected(&sessions[agent], io.now));
                 }
                 Event::Request { number, head, over } => {
                     api_requests.begin(io, sessions, (agent, number), &head, over);
@@ -394,7 +412,7 @@ impl Agents {
                 Waiter::ApiRequest(request) => self.api_requests.drop(io, request),
             }
         }
-        self.subscribers.broadcast(io, &events::disconnected(&agent, how, io.now));
+        self.subscribers.broadcast(&events::disconnected(&agent, how, io.now));
         let conn = &mut io.conns[agent.conn];
         if conn.is_closing() {
             return;

@@ -1,6 +1,7 @@
 //! Agents connecting and disconnecting, as events (`text/event-stream`, HTML Standard 9.2). A
 //! subscriber that does not keep up is disconnected: events are buffered only up to a bound.
 
+use super::event_batches::EventBatches;
 use super::role::AgentRole;
 use crate::api::{Busy, Failure};
 use crate::http::chunked::write_framed;
@@ -19,12 +20,15 @@ const COMMENT: &[u8] = b": keep-alive\n\n";
 struct Subscriber {
     id: ConnId,
     chunked: bool,
+    /// The first batch that it gets.
+    first: u64,
 }
 
 /// All subscribers to the events of agents.
 #[derive(Debug, Default)]
 pub(super) struct Subscribers {
     all: Slab<Subscriber>,
+    batches: EventBatches,
 }
 
 impl Subscribers {
@@ -47,7 +51,7 @@ impl Subscribers {
         };
         // Where the end of the connection delimits the events, any kind of close will do.
         io.conns[id].reset_on_close(false);
-        let subscriber = Subscriber { id, chunked: streamed.chunked };
+        let subscriber = Subscriber { id, chunked: streamed.chunked, first: self.batches.seal() };
         AgentRole::Subscriber(Slot::new(self.all.insert(subscriber))).give(io, id);
         io.conns.flush_or_close(id);
         io.set_timeout(id, io.settings.events.event_keep_alive);
@@ -70,10 +74,30 @@ impl Subscribers {
         }
     }
 
-    /// Sends an event to all subscribers: at most `max-followers`, one write each.
-    pub fn broadcast(&self, io: &mut Io, event: &[u8]) {
-        for (_, subscriber) in &self.all {
-            show(io, *subscriber, event);
+    /// Keeps an event for all subscribers, until [`Subscribers::show_events`].
+    pub fn broadcast(&mut self, event: &[u8]) {
+        if !self.all.is_empty() {
+            self.batches.push(event);
+        }
+    }
+
+    /// Whether [`Subscribers::show_events`] has something to do.
+    pub fn have_events(&self) -> bool {
+        !self.batches.is_empty()
+    }
+
+    /// Sends a batch of events to all subscribers: at most `max-followers`, one write each. The
+    /// others follow in the next turns, unless there are too many.
+    pub fn show_events(&mut self, io: &mut Io) {
+        while let Some((number, batch)) = self.batches.take() {
+            for (_, subscriber) in &self.all {
+                if subscriber.first <= number {
+                    show(io, *subscriber, &batch);
+                }
+            }
+            if !self.batches.are_too_many() {
+                break;
+            }
         }
     }
 
@@ -91,7 +115,7 @@ impl Subscribers {
 }
 
 /// Writes to a subscriber, unless its backlog is too large.
-fn show(io: &mut Io, Subscriber { id, chunked }: Subscriber, bytes: &[u8]) {
+fn show(io: &mut Io, Subscriber { id, chunked, .. }: Subscriber, bytes: &[u8]) {
     let conn = &mut io.conns[id];
     if conn.is_closing() {
         return;
