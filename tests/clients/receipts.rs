@@ -66,7 +66,7 @@ fn the_acknowledgement_of_a_plain_clients_tcp_is_no_confirmation() {
     assert_complete("sent", &sent);
     assert_eq!(last(&sent.stderr)["receipt"], "acked");
 
-    here.put("b", &"b".repeat(300_000));
+    here.put("b", "b".repeat(300_000));
     let id = relay.create_with(&json!({ "receipt": "acked" }));
     let mut destination = Wire::connect_narrow(relay.address());
     destination.ask(&ask("GET", &format!("/stream/{id}")));

@@ -4,7 +4,7 @@
 use super::address::unix_path;
 use super::answer::{self, AnswerBody, Exchange};
 use super::pool::Pool;
-use super::public_paths::PublicPaths;
+use super::public_paths::{PublicPaths, add_base};
 use super::refusal::Refusal;
 use super::sending::Sending;
 use crate::client::connection::{Connection, Sent};
@@ -67,6 +67,8 @@ pub struct Api {
     options: Options,
     /// Whether `Location` and cookie paths are rewritten.
     rewrites: bool,
+    /// Path of the relay's URL.
+    base: String,
     pool: Arc<Pool>,
 }
 
@@ -95,7 +97,9 @@ impl Api {
             return Err(Error::Input(format!("'{url}' is not a valid API URL: {why}")));
         }
         let prefix = url.path().trim_end_matches('/').to_owned();
-        Ok(Self { url, place, prefix, host, options, rewrites: true, pool: Arc::default() })
+        let (connect_timeout, pool) = (CONNECT_TIME, Arc::default());
+        let base = String::new();
+        Ok(Self { url, prefix, host, connect_timeout, rewrites: true, base, pool })
     }
 
     /// Sets how to connect: the timeout for each address of the host, and the trusted certificate
@@ -112,6 +116,13 @@ impl Api {
     #[must_use]
     pub fn without_rewriting(mut self) -> Self {
         self.rewrites = false;
+        self
+    }
+
+    /// Sets the path of the relay's URL: it precedes the `X-Forwarded-Prefix` of each request.
+    #[must_use]
+    pub(super) fn at_relay(mut self, path: &str) -> Self {
+        path.trim_end_matches('/').clone_into(&mut self.base);
         self
     }
 
@@ -165,7 +176,10 @@ impl Api {
         request: Request<Body>,
         asker: Option<Requester<'_>>,
     ) -> Result<Response<AnswerBody>, Refusal> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        if self.rewrites {
+            add_base(&mut parts.headers, &self.base);
+        }
         let head = self.head(&parts, &body);
         let paths = self.public_paths(&parts);
         let ask = ApiRequest { api: self, head, method: parts.method, body: Some(body), asker };

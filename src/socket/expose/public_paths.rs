@@ -5,6 +5,19 @@ use http::HeaderMap;
 use http::header::{HeaderValue, LOCATION, SET_COOKIE};
 use std::borrow::Cow;
 
+/// The field with the prefix that the relay removed from a request.
+const PREFIX: &str = "x-forwarded-prefix";
+
+/// Puts the path of the relay's own URL before the prefix of a request: a proxy removes it on the
+/// way to the relay, which does not know it.
+pub(super) fn add_base(fields: &mut HeaderMap, base: &str) {
+    let Some(prefix) = fields.get(PREFIX).filter(|_| !base.is_empty()) else { return };
+    let prefix = [base.as_bytes(), prefix.as_bytes()].concat();
+    if let Ok(prefix) = HeaderValue::from_bytes(&prefix) {
+        fields.insert(PREFIX, prefix);
+    }
+}
+
 /// Where clients reach an API, and where it believes to be.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PublicPaths {
@@ -19,7 +32,7 @@ pub(super) struct PublicPaths {
 impl PublicPaths {
     /// Creates the paths for a request with these fields; `None` if it has no prefix.
     pub(super) fn of(fields: &HeaderMap, own: &str, hosts: [String; 2]) -> Option<Self> {
-        let public = fields.get("x-forwarded-prefix")?.to_str().ok()?.trim_end_matches('/');
+        let public = fields.get(PREFIX)?.to_str().ok()?.trim_end_matches('/');
         // Two slashes would begin a host (RFC 3986, section 4.2).
         let is_path = public.starts_with('/') && !public.starts_with("//");
         is_path.then(|| Self { public: public.to_owned(), own: own.to_owned(), hosts })
@@ -165,6 +178,24 @@ mod tests {
         ] {
             let rewritten = paths(own).cookie(cookie);
             assert_eq!(rewritten.as_deref().unwrap_or(cookie), expected, "{own} {cookie}");
+        }
+    }
+
+    #[test]
+    fn the_path_of_the_relay_precedes_the_prefix() {
+        for (base, prefix, expected) in [
+            ("/relay", Some("/api/billing"), Some("/relay/api/billing")),
+            ("/a/b", Some("/socket/x"), Some("/a/b/socket/x")),
+            ("", Some("/api/billing"), Some("/api/billing")),
+            ("/relay", None, None),
+        ] {
+            let mut fields = HeaderMap::new();
+            if let Some(prefix) = prefix {
+                fields.insert(PREFIX, prefix.parse().unwrap());
+            }
+            add_base(&mut fields, base);
+            let found = fields.get(PREFIX).map(|prefix| prefix.to_str().unwrap());
+            assert_eq!(found, expected, "{base} {prefix:?}");
         }
     }
 

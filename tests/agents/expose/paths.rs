@@ -1,11 +1,14 @@
 //! Redirects and cookies of an API that is unaware of its public prefix, followed by curl.
 
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
+use std::thread;
 
-use crate::expose::command::{end, url};
+use crate::expose::command::{end, expose, url};
 use crate::expose::server::{Connection, Request, Server};
 use crate::expose::through_relay::exposed;
-use crate::support::Relay;
+use crate::support::{Relay, eventually};
 
 /// An API that redirects visitors without its cookie to a login.
 fn api() -> Server {
@@ -22,6 +25,10 @@ fn answer(connection: &mut Connection, request: &Request) -> std::io::Result<()>
     let host = request.field("host").unwrap_or_default();
     let answer = match request.line.split(' ').nth(1).unwrap_or_default() {
         "/home" if has_session => "200 OK\r\nContent-Length: 9\r\n\r\nlogged in".to_owned(),
+        "/prefix" => {
+            let prefix = request.field("x-forwarded-prefix").unwrap_or_default();
+            format!("200 OK\r\nContent-Length: {}\r\n\r\n{prefix}", prefix.len())
+        }
         "/home" => {
             format!("302 Found\r\nLocation: http://{host}/login\r\nContent-Length: 0\r\n\r\n")
         }
@@ -61,6 +68,61 @@ fn redirects_and_sessions_of_an_api_work_below_its_prefix() {
             assert_eq!(followed(&home), format!("logged in 200 {home}"), "{tunnels} {host}");
             end(process);
         }
+    }
+}
+
+/// A reverse proxy that serves this relay at `/relay`, and nothing else; its address.
+fn proxy(relay: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            thread::spawn(move || pass(client?, relay));
+        }
+    });
+    address
+}
+
+/// Passes one request, or a WebSocket.
+fn pass(mut client: TcpStream, relay: SocketAddr) -> io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte)?;
+        head.extend_from_slice(&byte);
+    }
+    let head = String::from_utf8(head).expect("a head");
+    if !head.contains(" /relay/") {
+        return client.shutdown(Shutdown::Both);
+    }
+    let is_upgrade = head.contains("Upgrade: ");
+    let head = head.replacen(" /relay/", " /", 1);
+    let last = if is_upgrade { "\r\n\r\n" } else { "\r\nConnection: close\r\n\r\n" };
+    let mut relay = TcpStream::connect(relay)?;
+    relay.write_all(head.trim_end().as_bytes())?;
+    relay.write_all(last.as_bytes())?;
+    let (mut from_client, mut to_relay) = (client.try_clone()?, relay.try_clone()?);
+    thread::spawn(move || {
+        let _ = io::copy(&mut from_client, &mut to_relay);
+        to_relay.shutdown(Shutdown::Write)
+    });
+    io::copy(&mut relay, &mut client)?;
+    client.shutdown(Shutdown::Both)
+}
+
+#[test]
+fn they_work_at_a_relay_below_a_path() {
+    for tunnels in ["0", "2"] {
+        let (api, relay) = (api(), Relay::start(&[]));
+        let base = format!("http://{}/relay", proxy(relay.address()));
+        let process = expose(&url(&api), &base, &["--tunnels", tunnels]);
+        let shown = format!("{base}/api/billing\n");
+        eventually("the URL is printed", || (process.stdout() == shown).then_some(()));
+        let home = format!("{base}/api/billing/home");
+        assert_eq!(followed(&home), format!("logged in 200 {home}"), "{tunnels}");
+        let prefix = format!("{base}/api/billing/prefix");
+        assert_eq!(followed(&prefix), format!("/relay/api/billing 200 {prefix}"), "{tunnels}");
+        end(process);
     }
 }
 
