@@ -8,8 +8,8 @@ use rdv::connector::destination::DestinationCommand;
 use rdv::connector::source::command::Source;
 use rdv::ops::manual::{Completions, Manual};
 use rdv::ops::operator_log::OperatorLog;
-use rdv::ops::stdio;
 use rdv::ops::{AdminListen, Settings, SocketSettings, Sources, config, help};
+use rdv::ops::{stdio, threads};
 use rdv::relay::EventLoop;
 use rdv::socket::call::Call;
 use rdv::socket::expose::command::Expose;
@@ -168,6 +168,8 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return explain(&error),
     };
+    // Better to work without than not at all.
+    let _ = threads::block_size_signal();
     let chosen = matches.subcommand().map_or(&matches, |(_, chosen)| chosen);
     match arguments.command {
         Command::Serve(serve) => run(sources(chosen, serve)),

@@ -5,6 +5,7 @@ mod blocking;
 mod configuration;
 mod digests;
 mod directories;
+mod disk;
 mod endings;
 mod hostile;
 mod interrupted;

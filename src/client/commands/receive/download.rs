@@ -1,8 +1,9 @@
 //! A download, from its head to its target.
 
 use super::check::{self, Checked, Hashing};
-use super::{broken, receipt, target};
-use crate::client::archive::{self, Format, Limits, SkipNotes, Unpacking};
+use super::sync::{self, WriteBehind};
+use super::{broken, target};
+use crate::client::archive::{self, Format, Limits, PathNotes, SkipNotes, Unpacking};
 use crate::client::commands::interrupt::UNFINISHED;
 use crate::client::commands::reporter::Reporter;
 use crate::client::commands::send::DIGEST_ANNOUNCED;
@@ -28,6 +29,7 @@ pub(super) struct Download<'d> {
     pub(super) stream: Option<&'d Stream>,
     pub(super) reporter: &'d Reporter,
     pub(super) max_bytes: Option<u64>,
+    pub(super) behind: WriteBehind,
 }
 
 /// What became of a download.
@@ -39,7 +41,8 @@ pub(super) struct Saved {
     is_kept: bool,
     /// The name that was taken.
     taken: Option<PathBuf>,
-    is_extracted: bool,
+    /// The top-level entries of an extracted archive.
+    extracted: Option<PathNotes>,
     /// Why it is a file and was not extracted.
     not_extracted: Option<String>,
     skipped: SkipNotes,
@@ -61,10 +64,12 @@ impl Saved {
     /// # Errors
     /// The system reports that the data may be lost.
     pub(super) fn synced(self) -> Result<Self, Failure> {
-        match &self.path {
-            Some(path) if self.is_kept => receipt::sync(path).map(|()| self),
-            Some(_) | None => Ok(self),
+        match (&self.path, &self.extracted) {
+            (Some(place), Some(made)) => sync::sync_archive(place, made)?,
+            (Some(path), None) if self.is_kept => sync::sync(path)?,
+            (Some(_) | None, _) => {}
         }
+        Ok(self)
     }
 
     /// Returns why this is not what the sender meant, if so.
@@ -91,7 +96,7 @@ impl Saved {
             reporter.done(&format!("received {amount}"), &event);
             return Ok(());
         };
-        let verb = if self.is_extracted { "extracted into" } else { "received" };
+        let verb = if self.extracted.is_some() { "extracted into" } else { "received" };
         let mut text = format!("{verb} {path} ({amount})");
         if let Some(taken) = self.taken {
             text = format!("{text}; {} exists already", printable(&taken.display().to_string()));
@@ -117,11 +122,17 @@ impl<'d> Download<'d> {
         self.fill(&File::from(out), false)
     }
 
+    /// Writes to a file that standard output was redirected to.
+    pub(super) fn write_redirected(&mut self, file: &File) -> Result<(), Failure> {
+        self.fill_kept(file, |download, file| download.fill(file, false))?;
+        sync::sync_file(file)
+    }
+
     /// Saves the download as this file, which is replaced at the end if `force`.
     pub(super) fn keep(&mut self, path: &Path, force: bool) -> Result<PathBuf, Failure> {
         let output =
             Output::create_noted(path, force, &UNFINISHED).map_err(|error| local(&error))?;
-        let filled = self.fill(output.file(), true);
+        let filled = self.fill_kept(output.file(), |download, file| download.fill(file, true));
         settled(output, filled)?.complete_noted(force, &UNFINISHED).map_err(|error| local(&error))
     }
 
@@ -140,12 +151,22 @@ impl<'d> Download<'d> {
         let wanted = wanted.strip_prefix(".").unwrap_or(&wanted);
         let output =
             Output::create_free(wanted, force, &UNFINISHED).map_err(|error| local(&error))?;
-        let filled = fill(self, output.file());
+        let filled = self.fill_kept(output.file(), fill);
         let output = settled(output, filled)?;
         let path =
             output.complete_free(wanted, force, &UNFINISHED).map_err(|error| local(&error))?;
         let taken = (path != wanted).then(|| wanted.to_owned());
         Ok(Saved { taken, ..Saved::at(path) })
+    }
+
+    /// Fills a file that is kept, and writes it to the disk on the way.
+    fn fill_kept(
+        &mut self,
+        output: &File,
+        fill: impl FnOnce(&mut Self, &File) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.behind = WriteBehind::of(output);
+        fill(self, output).and_then(|()| self.behind.finish())
     }
 
     /// Fills a file and verifies it; if it can be read again, even against an unannounced digest.
@@ -186,7 +207,11 @@ impl<'d> Download<'d> {
         let is_announced = self.announced().is_some();
         let hash = is_announced.then(Sha256::new);
         let (stream, reporter) = (self.stream, self.reporter);
-        let mut progress = |bytes| reporter.moved(bytes);
+        let mut behind = File::open(into).map(|into| WriteBehind::of(&into)).unwrap_or_default();
+        let mut progress = |bytes| {
+            reporter.moved(bytes);
+            behind.moved(bytes);
+        };
         let mut checked =
             Checked { body: self.response.body(), hash, stream, progress: &mut progress };
         let failed = |error: io::Error| unpacked_badly(stream, error);
@@ -196,9 +221,10 @@ impl<'d> Download<'d> {
                 let how = Unpacking { into, overwrite, limits, unfinished: &UNFINISHED };
                 let input = begin.chain(checked);
                 let unpacked = archive::unpack_noted(input, compression, how).map_err(failed)?;
+                behind.finish()?;
                 let path = unpacked.renamed.clone().unwrap_or_else(|| into.to_owned());
                 Ok(Saved {
-                    is_extracted: true,
+                    extracted: Some(unpacked.made),
                     taken: unpacked.renamed.and(unpacked.taken),
                     skipped: unpacked.skipped,
                     ..Saved::at(path)
@@ -224,8 +250,11 @@ impl<'d> Download<'d> {
         hash: Option<Sha256>,
         file: &File,
     ) -> Result<(), Failure> {
-        let (stream, reporter) = (self.stream, self.reporter);
-        let mut progress = |bytes| reporter.moved(bytes);
+        let (stream, reporter, behind) = (self.stream, self.reporter, &mut self.behind);
+        let mut progress = |bytes| {
+            reporter.moved(bytes);
+            behind.moved(bytes);
+        };
         let checked = Checked { body: self.response.body(), hash, stream, progress: &mut progress };
         let mut input = begin.chain(checked);
         let mut out = BufWriter::with_capacity(COPY_BYTES, file);
@@ -242,10 +271,11 @@ impl<'d> Download<'d> {
         &mut self,
         way: impl FnOnce(&mut Body, Progress<'_>) -> Result<(), Error>,
     ) -> Result<(), Failure> {
-        let (reporter, max_bytes) = (self.reporter, self.max_bytes);
+        let (reporter, max_bytes, behind) = (self.reporter, self.max_bytes, &mut self.behind);
         let mut received_bytes = 0;
         way(self.response.body(), &mut |bytes| {
             reporter.moved(bytes);
+            behind.moved(bytes);
             received_bytes += bytes;
             match max_bytes {
                 Some(max) if received_bytes > max => {

@@ -3,9 +3,11 @@
 mod check;
 mod download;
 mod receipt;
+mod sync;
 mod target;
 
 use self::download::{Download, Saved};
+use self::sync::WriteBehind;
 use self::target::Target;
 use super::common::{AtRelay, Connecting, persistently, reported, reported_in};
 use super::reporter::{OutputArgs, Reporter};
@@ -98,7 +100,8 @@ impl Receive {
             reporter.follow(stream);
         }
         let (stream, max_bytes) = (origin.stream.as_ref(), self.max_bytes());
-        let mut download = Download { response, stream, reporter, max_bytes };
+        let behind = WriteBehind::default();
+        let mut download = Download { response, stream, reporter, max_bytes, behind };
         let saved = fits.and_then(|()| self.save(&mut download, &target)).and_then(Saved::synced);
         let bytes = download.response.body().received_bytes();
         if let Some(stream) = stream.filter(|_| target.is_kept()) {
@@ -112,6 +115,10 @@ impl Receive {
         match target {
             Target::StandardOutput => {
                 download.write_through(io::stdout().as_fd())?;
+                Ok(Saved::default())
+            }
+            Target::Redirected(file) => {
+                download.write_redirected(file)?;
                 Ok(Saved::default())
             }
             Target::Special(path, file) => {

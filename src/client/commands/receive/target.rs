@@ -8,10 +8,10 @@ use crate::http::disposition;
 use crate::ops::cause;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::statvfs::statvfs;
-use nix::unistd::{AccessFlags, eaccess};
+use nix::sys::statvfs::{fstatvfs, statvfs};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Seek as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -19,8 +19,10 @@ use uuid::Uuid;
 /// The target, as far as it is known before any data is received.
 #[derive(Debug)]
 pub(super) enum Target {
-    /// Standard output.
+    /// Standard output, unless it is a regular file.
     StandardOutput,
+    /// Standard output, which is this regular file.
+    Redirected(File),
     /// An existing device or named pipe, already open.
     Special(PathBuf, File),
     /// This file.
@@ -36,7 +38,7 @@ impl Target {
     pub(super) fn is_kept(&self) -> bool {
         match self {
             Self::StandardOutput | Self::Special(..) => false,
-            Self::File(_) | Self::Into(_) | Self::Extracted(_) => true,
+            Self::Redirected(_) | Self::File(_) | Self::Into(_) | Self::Extracted(_) => true,
         }
     }
 
@@ -51,7 +53,7 @@ impl Target {
                 let why = "an archive cannot be extracted to standard output; remove --extract";
                 Err(Failure::new(Exit::Usage, why))
             }
-            Some(path) if path.as_os_str() == "-" => Ok(Self::StandardOutput),
+            Some(path) if path.as_os_str() == "-" => Ok(standard_output()),
             Some(path) if extract => directory(path).map(Self::Extracted),
             Some(path) if path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/") => {
                 directory(path).map(Self::Into)
@@ -78,21 +80,42 @@ impl Target {
     /// # Errors
     /// It has less.
     pub(super) fn check_space(&self, bytes: u64) -> Result<(), Failure> {
-        let directory = match self {
+        let (place, found, bytes) = match self {
             Self::StandardOutput | Self::Special(..) => return Ok(()),
-            Self::File(path) => parent_of(path),
-            Self::Into(directory) | Self::Extracted(directory) => directory,
+            Self::Redirected(file) => {
+                let bytes = bytes.saturating_sub(replaced_bytes(file));
+                (Path::new("standard output"), fstatvfs(file), bytes)
+            }
+            Self::File(path) => (parent_of(path), statvfs(parent_of(path)), bytes),
+            Self::Into(place) | Self::Extracted(place) => (place.as_ref(), statvfs(place), bytes),
         };
-        let Ok(found) = statvfs(directory) else { return Ok(()) };
+        let Ok(found) = found else { return Ok(()) };
         let available = found.blocks_available().saturating_mul(found.fragment_size());
         // Some network file systems report no sizes at all.
         if found.blocks() == 0 || available >= bytes {
             return Ok(());
         }
         let (needed, available) = (size(bytes), size(available));
-        let why = format!("{}: {needed} needed, {available} available", directory.display());
+        let why = format!("{}: {needed} needed, {available} available", place.display());
         Err(Failure::new(Exit::Local, why))
     }
+}
+
+/// Returns standard output as a target.
+fn standard_output() -> Target {
+    let opened = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    match opened {
+        Ok(file) if file.metadata().is_ok_and(|metadata| metadata.is_file()) => {
+            Target::Redirected(file)
+        }
+        Ok(_) | Err(_) => Target::StandardOutput,
+    }
+}
+
+/// Returns the number of bytes from the position of a file to its end.
+fn replaced_bytes(mut file: &File) -> u64 {
+    let position = file.stream_position().unwrap_or(0);
+    file.metadata().map_or(0, |metadata| metadata.len().saturating_sub(position))
 }
 
 /// Whether a file exists that can be written, but not replaced.
@@ -123,8 +146,9 @@ fn directory(path: &Path) -> Result<PathBuf, Failure> {
     if !path.is_dir() {
         return Err(refused("no such directory; create it first"));
     }
-    eaccess(path, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|error| {
-        refused(&format!("no file can be made there: {}; choose another place", error.desc()))
+    // More than the permissions can forbid it: quotas, inodes, read-only file systems.
+    tempfile::tempfile_in(path).map_err(|error| {
+        refused(&format!("no file can be made there: {error}; choose another place"))
     })?;
     Ok(path.to_owned())
 }
@@ -166,7 +190,6 @@ mod tests {
         let file = path.join("f");
         for (name, output, extract, target) in [
             ("nothing", None, false, Target::Into(".".into())),
-            ("a dash", Some(Path::new("-")), false, Target::StandardOutput),
             ("a new file", Some(file.as_path()), false, Target::File(file.clone())),
             ("a directory", Some(path), false, Target::Into(path.into())),
             ("an archive", None, true, Target::Extracted(".".into())),
@@ -175,6 +198,9 @@ mod tests {
             let found = Target::of(output, extract, false).unwrap();
             assert_eq!(format!("{found:?}"), format!("{target:?}"), "{name}");
         }
+        let dash = Target::of(Some(Path::new("-")), false, false).unwrap();
+        let is_standard = matches!(dash, Target::StandardOutput | Target::Redirected(_));
+        assert!(is_standard, "a dash: {dash:?}");
         let device = Target::of(Some(Path::new("/dev/null")), false, false).unwrap();
         assert!(matches!(device, Target::Special(..)), "a device: {device:?}");
     }
