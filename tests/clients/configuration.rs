@@ -1,7 +1,7 @@
 //! Which relay is used: the flag, the environment, or the configuration file, in this order.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Command;
 
 use crate::support::{Process, Relay, UNKNOWN, unprivileged_command};
@@ -77,6 +77,10 @@ fn a_home_that_cannot_be_entered_is_none_unless_its_file_is_named() {
     fs::write(home.path().join(".config"), "no directory").expect("a file");
     passes(&relay, "a file in place of the directory", |_, rdv| {
         rdv.env("HOME", home.path()).env("RDV_RELAY", &url);
+    });
+    symlink("loop", home.path().join("loop")).expect("a link");
+    passes(&relay, "a link to itself", |_, rdv| {
+        rdv.env("HOME", home.path().join("loop")).env("RDV_RELAY", &url);
     });
     let closed = tempfile::tempdir().expect("a directory");
     fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).expect("permissions");
