@@ -364,6 +364,8 @@ fn a_draining_relay_waits_for_an_upgraded_connection() {
     eventually("it drains", || {
         upgraded.relay.process().stderr().contains("waiting for 2 transfers").then_some(())
     });
+    // Its agent is free to connect to another relay.
+    upgraded.agent.was_sent_away();
     upgraded.assert_passes();
     let Upgraded { relay, agent: _agent, mut caller, mut api, .. } = upgraded;
     for wire in [&mut caller, &mut api] {

@@ -104,6 +104,12 @@ impl Agent {
         self.session.exchanges() + self.carrying.len() + self.upgraded.len()
     }
 
+    /// Whether nothing in progress needs its WebSocket: a draining relay disconnects it, and it connects
+    /// to the successor. Upgraded connections may last for months, and continue without it.
+    pub fn is_idle(&self) -> bool {
+        self.session.exchanges() == 0 && self.carrying.is_empty()
+    }
+
     /// Returns the number of its tunnels, idle or in use.
     pub fn tunnels(&self) -> usize {
         self.idle.len() + self.carrying.len()

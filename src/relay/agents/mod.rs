@@ -173,7 +173,7 @@ impl Agents {
             AgentRole::Call(call) => calls.ready(io, sessions, call),
             AgentRole::Tunnel(tunnel) => tunnels.ready(io, transfers, sessions, tunnel),
             AgentRole::Caller(tunnel) => {
-                tunnels.caller_ready(io, transfers, sessions, (tunnel, id))
+                tunnels.caller_ready(io, transfers, sessions, (tunnel, id));
             }
             AgentRole::ApiRequest(request) => api_requests.ready(io, sessions, request),
             AgentRole::Listing(reader) => lists.ready(io, sessions, id, reader),
@@ -321,7 +321,7 @@ impl Agents {
     /// Sets when to check a silent agent again. A draining relay disconnects an idle one.
     fn watch(&mut self, io: &mut Io, agent: Slot) {
         let its = &mut self.sessions[agent];
-        if io.mode.is_ending() && its.in_flight() == 0 && its.session.is_open() {
+        if io.mode.is_ending() && its.is_idle() && its.session.is_open() {
             its.session.close(close::GOING_AWAY, STOPS);
             self.process_agent_events(io, agent);
         } else {

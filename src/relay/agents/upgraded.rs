@@ -23,6 +23,8 @@ pub(super) fn begin(
     if let Some(agent) = sessions.find(tunnel.agent) {
         sessions[agent].forget_tunnel(slot);
         sessions[agent].upgraded.push(slot);
+        // A draining relay may have waited only for this call to disconnect the agent.
+        io.conns.enqueue(sessions[agent].conn);
     }
     for conn in [client, id] {
         io.conns[conn].reset_on_close(true);
