@@ -71,7 +71,7 @@ fn agents_that_vanish_at_once_are_few_writes_for_each_subscriber() {
         subscriber.ask(&ask("GET", "/socket/events"));
         assert_eq!(subscriber.head().status, 200);
     }
-    relay.while_stopped(|| agents.drain(..).for_each(Agent::vanish));
+    relay.while_stopped(|| agents.drain(..).for_each(Agent::disconnect));
     for subscriber in &mut subscribers {
         let (mut text, mut chunks) = (String::new(), 0);
         while text.matches("\n\n").count() < AGENTS {

@@ -6,15 +6,15 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use crate::support::{Finished, Framing, Process, Relay, SmallDisk, Wire, eventually, pattern};
-use crate::workdir::{Desk, assert_complete, assert_ended};
+use crate::workdir::{Workdir, assert_complete, assert_ended};
 
 /// Bytes after which data must be on its way to the disk, however long the download is.
 const STEP_BYTES: usize = 64 << 20;
 
 /// `rdv receive` under strace(1), which notes these calls or makes them fail.
-fn traced(there: &Desk, option: &str, arguments: &[&str]) -> Process {
+fn traced(there: &Workdir, option: &str, arguments: &[&str]) -> Process {
     let plain = there.command(&[&["receive"], arguments].concat());
-    let mut command: Command = there.plain("strace");
+    let mut command: Command = there.other_command("strace");
     // -D: the process under the id that we know is the receiver itself.
     command.args(["-D", "-f", "-qq", "-o", "log", option]);
     command.arg(plain.get_program()).args(plain.get_args());
@@ -46,7 +46,7 @@ fn data_is_written_to_the_disk_while_more_is_received() {
     for (call, sent, flags) in
         [("fdatasync", &half, &["-o", "a"][..]), ("syncfs", &archive(STEP_BYTES), &["-x"])]
     {
-        let there = Desk::at(&relay);
+        let there = Workdir::at(&relay);
         let id = relay.create();
         let receiving = traced(&there, &format!("--trace={call}"), &[&[&*id], flags].concat());
         relay.await_state(&id, "DST_CONNECTED");
@@ -66,9 +66,9 @@ fn data_is_written_to_the_disk_while_more_is_received() {
 #[test]
 fn an_error_of_the_disk_while_more_is_received_is_reported_on_both_sides() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", pattern(1, STEP_BYTES + 1));
-    let (sending, id) = here.offer(&["a"]);
+    let (sending, id) = here.start_sending(&["a"]);
     // The system reports it once: the last sync succeeds.
     let fault = "--inject=fdatasync:error=EIO:when=1";
     let receiving = traced(&there, fault, &[&id, "-o", "a"]);
@@ -81,7 +81,7 @@ fn an_error_of_the_disk_while_more_is_received_is_reported_on_both_sides() {
 #[test]
 fn an_archive_of_few_files_does_not_wait_for_the_data_of_others() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     fs::create_dir_all(here.path("tree/sub")).expect("a directory");
     for name in 0..3 {
         here.put(&format!("tree/sub/{name}"), "abc");
@@ -91,8 +91,8 @@ fn an_archive_of_few_files_does_not_wait_for_the_data_of_others() {
         for name in 3..files {
             here.put(&format!("tree/sub/{name}"), "abc");
         }
-        let there = Desk::at(&relay);
-        let (sending, id) = here.offer(&["tree"]);
+        let there = Workdir::at(&relay);
+        let (sending, id) = here.start_sending(&["tree"]);
         let receiving = traced(&there, "--trace=fsync,syncfs", &[&id, "-x"]);
         assert_complete("receive", &receiving.finish());
         assert_complete("send", &sending.finish());
@@ -105,7 +105,7 @@ fn an_archive_of_few_files_does_not_wait_for_the_data_of_others() {
 }
 
 /// `rdv receive` with its standard output in a file.
-fn redirected(there: &Desk, id: &str, file: File) -> Finished {
+fn redirected(there: &Workdir, id: &str, file: File) -> Finished {
     let receiving = there.command(&["pipe", "receive", id]);
     Process::between(receiving, Stdio::null(), file.into()).finish()
 }
@@ -113,13 +113,13 @@ fn redirected(there: &Desk, id: &str, file: File) -> Finished {
 #[test]
 fn standard_output_that_is_a_file_is_treated_as_one() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     let Some(disk) = SmallDisk::mount(there.directory(), 1) else { return };
     here.put("fits", pattern(1, 1 << 20));
     here.put("large", pattern(1, (1 << 20) + 1));
     let create = || File::create(there.path("out")).expect("a file");
 
-    let (sending, id) = here.offer(&["fits", "--json"]);
+    let (sending, id) = here.start_sending(&["fits", "--json"]);
     assert_complete("receive", &redirected(&there, &id, create()));
     let sent = sending.finish();
     assert_complete("send", &sent);
@@ -127,13 +127,13 @@ fn standard_output_that_is_a_file_is_treated_as_one() {
     assert!(there.read("out") == here.read("fits"));
 
     // What a file has already, it does not need again.
-    let (sending, id) = here.offer(&["fits"]);
+    let (sending, id) = here.start_sending(&["fits"]);
     let open = File::options().write(true).open(there.path("out")).expect("a file");
     assert_complete("over it", &redirected(&there, &id, open));
     assert_complete("send", &sending.finish());
 
     // Declared, so the stream is not used up.
-    let (_sending, id) = here.offer(&["large"]);
+    let (_sending, id) = here.start_sending(&["large"]);
     let got = redirected(&there, &id, create());
     assert_ended("declared", &got, 1, "standard output: 1.0 MiB needed, 1.0 MiB available");
     assert_eq!(relay.await_state(&id, "SRC_CONNECTED")["active"], true);
@@ -142,7 +142,7 @@ fn standard_output_that_is_a_file_is_treated_as_one() {
     let large = here.read("large");
     let writing = thread::spawn(move || input.write_all(&large));
     let got = redirected(&there, &id, create());
-    let why = "cannot write the received data: No space left on device";
+    let why = "cannot write the received data: no space left on device";
     assert_ended("undeclared", &got, 1, why);
     assert_ended("send", &sending.finish(), 4, &format!("failed at the receiver: {why}"));
     writing.join().expect("a thread").expect("it fits into the buffers on the way");
@@ -152,11 +152,11 @@ fn standard_output_that_is_a_file_is_treated_as_one() {
 #[test]
 fn a_file_beyond_the_limit_of_the_shell_is_reported_on_both_sides() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", pattern(1, 200_000));
     for flags in ["", "-x"] {
-        let (sending, id) = here.offer(&["a"]);
-        let mut receiving = there.plain("sh");
+        let (sending, id) = here.start_sending(&["a"]);
+        let mut receiving = there.other_command("sh");
         let script =
             format!("ulimit -f 100; exec {} receive {id} {flags}", env!("CARGO_BIN_EXE_rdv"));
         receiving.args(["-c", &script]);
@@ -169,7 +169,7 @@ fn a_file_beyond_the_limit_of_the_shell_is_reported_on_both_sides() {
 #[test]
 fn a_directory_that_takes_no_file_is_refused_before_the_stream_is_joined() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     let full = Command::new("mount")
         .args(["-t", "tmpfs", "-o", "size=1m,nr_inodes=1", "none"])
         .arg(there.directory())
@@ -179,10 +179,10 @@ fn a_directory_that_takes_no_file_is_refused_before_the_stream_is_joined() {
         return println!("not checked: {}", String::from_utf8_lossy(&full.stderr));
     }
     here.put("a", "abc");
-    let (_sending, id) = here.offer(&["a"]);
+    let (_sending, id) = here.start_sending(&["a"]);
     for flags in [&[][..], &["-o", "b"], &["-x"]] {
         let got = there.run(&[&["receive", &id], flags].concat());
-        assert_ended("receive", &got, 1, "no file can be made there: No space left on device");
+        assert_ended("receive", &got, 1, "no file can be made there: no space left on device");
         assert_eq!(relay.await_state(&id, "SRC_CONNECTED")["active"], true, "{flags:?}");
     }
     let _ = Command::new("umount").arg("-l").arg(there.directory()).status();

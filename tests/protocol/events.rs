@@ -282,12 +282,12 @@ fn a_side_that_leaves_is_an_event_at_once() {
         ["--event-keep-alive", "--header-timeout", "--keep-alive-timeout", "--retention"];
     let relay = Relay::start(&timeouts.map(|timeout| [timeout, "1h"]).concat());
     let id = relay.create_with(&json!({ "ttl_seconds": 3600 }));
-    let mut follower = Follower::of(&relay, &id);
+    let mut follower = Subscriber::of(&relay, &id);
     let source = relay.waiting_source(&id, Framing::Length(5));
     follower.until_state("SRC_CONNECTED");
     // By the end of another stream, nothing is due for the follower of this one.
     let short = relay.create_with(&json!({ "ttl_seconds": 2 }));
-    Follower::of(&relay, &short).until_state("TIMEOUT_NO_SRC_NO_DST");
+    Subscriber::of(&relay, &short).until_state("TIMEOUT_NO_SRC_NO_DST");
     drop(source);
     follower.until_state("CREATED");
 }

@@ -13,7 +13,6 @@
 //! | `tunnels`, `tunnelled`, `tunnel_endings` | the same through a tunnel, where the kernel moves the bytes |
 //! | `upgraded` | a tunnel and its client after both switched to another protocol |
 //! | `api_requests`, `api_answers` | an agent's request to the relay's own API |
-//! | `heads` | the head of an answer over HTTP/1.1 |
 //! | `list`, `listing` | which agents are connected |
 //! | `events`, `event_batches`, `subscribers` | their changes |
 //!
@@ -63,10 +62,7 @@ use subscribers::Subscribers;
 use tunnels::Tunnels;
 #[cfg(feature = "fuzzing")]
 pub use {
-    agent::Agent,
-    event_batches::EventBatches,
-    heads::{AnswerReader, HEAD_READ_BYTES},
-    listing::AgentListing,
+    agent::Agent, event_batches::EventBatches, listing::AgentListing, tunnelled::HEAD_READ_BYTES,
 };
 
 /// Why a relay that shuts down closes its agents' connections.

@@ -97,9 +97,8 @@ impl Api {
             return Err(Error::Input(format!("'{url}' is not a valid API URL: {why}")));
         }
         let prefix = url.path().trim_end_matches('/').to_owned();
-        let (connect_timeout, pool) = (CONNECT_TIME, Arc::default());
-        let base = String::new();
-        Ok(Self { url, prefix, host, connect_timeout, rewrites: true, base, pool })
+        let (base, pool) = (String::new(), Arc::default());
+        Ok(Self { url, place, prefix, host, options, rewrites: true, base, pool })
     }
 
     /// Sets how to connect: the timeout for each address of the host, and the trusted certificate

@@ -134,7 +134,7 @@ impl Expose {
         let preferences = Preferences::read()?;
         let relay = Relay::parse(self.at.named(&preferences))?;
         let options = self.options(&preferences);
-        let api = self.api()?.at_relay(relay.base.path());
+        let api = self.api(&options)?.at_relay(relay.base.path());
         let client = self.client(&relay, options.clone())?;
         // Its thread blocks all signals, so it can start before the signal handling.
         let journal = Journal::start(self.quiet);
