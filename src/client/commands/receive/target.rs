@@ -148,7 +148,7 @@ fn directory(path: &Path) -> Result<PathBuf, Failure> {
     }
     // More than the permissions can forbid it: quotas, inodes, read-only file systems.
     tempfile::tempfile_in(path).map_err(|error| {
-        refused(&format!("no file can be made there: {error}; choose another place"))
+        refused(&format!("no file can be created there: {}; choose another place", cause(&error)))
     })?;
     Ok(path.to_owned())
 }
