@@ -96,6 +96,17 @@ impl Tls {
         }
     }
 
+    /// Ends the sent data with a `close_notify` alert (RFC 8446, section 6.1), and the sending side of
+    /// the socket.
+    #[cfg(feature = "socket")]
+    pub(super) fn shutdown_write(&self) -> io::Result<()> {
+        let mut session = self.session();
+        session.send_close_notify();
+        // Without it, the peer takes the data to be truncated.
+        let _ = self.flush_session(&mut session);
+        self.socket.shutdown(std::net::Shutdown::Write)
+    }
+
     /// Flushes; returns whether all accepted bytes have been passed to the kernel.
     pub(super) fn flush(&self) -> io::Result<bool> {
         self.flush_session(&mut self.session())

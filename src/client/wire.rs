@@ -59,12 +59,12 @@ impl Wire {
         }
     }
 
-    /// Makes the connection end with a reset (`SO_LINGER` of 0, socket(7)).
+    /// Makes the connection end with a reset (`SO_LINGER` of 0, socket(7)), or with a FIN again.
     #[cfg(feature = "socket")]
-    pub(crate) fn reset_on_close(&self) {
+    pub(crate) fn reset_on_close(&self, reset: bool) {
         // The kernel refuses it for sockets other than TCP.
-        let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
-        let _ = nix::sys::socket::setsockopt(self, nix::sys::socket::sockopt::Linger, &at_once);
+        let linger = nix::libc::linger { l_onoff: reset.into(), l_linger: 0 };
+        let _ = nix::sys::socket::setsockopt(self, nix::sys::socket::sockopt::Linger, &linger);
     }
 
     /// Shuts down the sending side of the socket.
@@ -76,7 +76,7 @@ impl Wire {
         match self {
             Self::Plain(socket) => socket.shutdown(Shutdown::Write),
             Self::Unix(socket) => socket.shutdown(Shutdown::Write),
-            Self::Tls(tls) => tls.socket().shutdown(Shutdown::Write),
+            Self::Tls(tls) => tls.shutdown_write(),
         }
     }
 

@@ -82,7 +82,7 @@ impl Pump {
             self.disconnect();
         }
         if resets {
-            self.wire.reset_on_close();
+            self.wire.reset_on_close(true);
         }
         self.link.disconnect();
         ended

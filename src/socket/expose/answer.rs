@@ -5,10 +5,11 @@ use super::refusal::Refusal;
 use super::sending::Sending;
 use crate::client;
 use crate::client::Error;
+use crate::client::connection::Connection;
 use crate::client::mover::{Mover, Progress, Sink};
 use crate::socket::spelling::received;
 use crate::socket::{Body, OnCancel, hop};
-use http::header::CONTENT_LENGTH;
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, UPGRADE};
 use http::{Extensions, Response, StatusCode};
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -41,17 +42,19 @@ impl Exchange {
     }
 }
 
-/// Creates the response for the API's.
+/// Creates the response for the API's. `upgrades`: it accepts an upgrade, and its connection is kept for
+/// that.
 pub(super) fn begin(
     response: client::Response,
     is_head: bool,
+    upgrades: bool,
     exchange: Exchange,
 ) -> Result<Response<AnswerBody>, Refusal> {
     let status = match StatusCode::from_u16(response.status()) {
-        Ok(StatusCode::SWITCHING_PROTOCOLS) | Err(_) => {
+        Ok(status) if upgrades || status != StatusCode::SWITCHING_PROTOCOLS => status,
+        Ok(_) | Err(_) => {
             return Err(Refusal::Broken("switched protocols without a request".into()));
         }
-        Ok(status) => status,
     };
     let bodiless = is_head || matches!(response.status(), 204 | 304);
     let mut extensions = Extensions::new();
@@ -64,10 +67,18 @@ pub(super) fn begin(
         // Of the body that a GET would have returned (RFC 9110, section 8.6).
         fields.insert(CONTENT_LENGTH, length.clone());
     }
+    if upgrades {
+        fields.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        for protocols in received.get_all(UPGRADE) {
+            fields.append(UPGRADE, protocols.clone());
+        }
+    }
     let length_bytes = if bodiless { Some(0) } else { response.declared_bytes() };
     let body = Some(response.into_body());
     let mut body = AnswerBody { body, length_bytes, told_length, exchange };
-    body.settle();
+    if !upgrades {
+        body.settle();
+    }
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
     *answer.headers_mut() = fields;
@@ -96,6 +107,11 @@ impl AnswerBody {
         }
         self.settle();
         Ok(())
+    }
+
+    /// Returns the connection after an upgrade, with what was received after the head.
+    pub(super) fn into_connection(mut self) -> Option<Connection> {
+        self.body.take().and_then(client::Body::into_connection)
     }
 
     /// Converts it to a [`Body`].

@@ -7,6 +7,7 @@ use super::pool::Pool;
 use super::public_paths::{PublicPaths, add_base};
 use super::refusal::Refusal;
 use super::sending::Sending;
+use crate::api::forward::Upgrade;
 use crate::client::connection::{Connection, Sent};
 use crate::client::wire::Wire;
 use crate::client::{self, Error, Options, Url};
@@ -16,7 +17,7 @@ use crate::http::host::is_host_value;
 use crate::http::response::HeadWriter;
 use crate::socket::spelling::Spelling;
 use crate::socket::{Body, Cancellation, OnCancel, hop};
-use http::header::{CONTENT_LENGTH, EXPECT, HOST};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, UPGRADE};
 use http::request::Parts;
 use http::{Method, Request, Response};
 use std::fmt::{self, Write as _};
@@ -181,7 +182,9 @@ impl Api {
         }
         let head = self.head(&parts, &body);
         let paths = self.public_paths(&parts);
-        let ask = ApiRequest { api: self, head, method: parts.method, body: Some(body), asker };
+        let Parts { method, mut extensions, .. } = parts;
+        let upgrade = extensions.remove();
+        let ask = ApiRequest { api: self, head, method, upgrade, body: Some(body), asker };
         let mut answer = self.exchange(ask)?;
         if let Some(paths) = paths {
             paths.rewrite(answer.headers_mut());
@@ -226,6 +229,11 @@ impl Api {
             Some(bytes) => writer.field(CONTENT_LENGTH.as_str(), bytes.to_string().as_bytes()),
             None => writer.chunked(),
         };
+        if let Some(upgrade) = parts.extensions.get::<Upgrade>() {
+            writer = writer.field(Spelling::of(&parts.extensions, &CONNECTION), b"Upgrade");
+            let name = Spelling::of(&parts.extensions, &UPGRADE);
+            writer = writer.field(name, upgrade.protocols());
+        }
         writer.end();
         head
     }
@@ -284,6 +292,8 @@ struct ApiRequest<'a> {
     api: &'a Api,
     head: Vec<u8>,
     method: Method,
+    /// The upgrade that it offers.
+    upgrade: Option<Upgrade>,
     /// `None` once it is being sent.
     body: Option<Body>,
     asker: Option<Requester<'a>>,
@@ -299,8 +309,10 @@ impl ApiRequest<'_> {
         let begun = self.send(&mut connection).and_then(|sending| {
             let exchange = Exchange { sending, pool: Arc::clone(&self.api.pool), on_cancel };
             let head = connection.head().map_err(|error| refusal(error, &connection, &exchange))?;
+            let offered = self.upgrade.as_ref();
+            let upgrades = offered.is_some_and(|upgrade| upgrade.is_accepted_by(&head));
             let response = client::Response::new(head, connection).map_err(invalid)?;
-            answer::begin(response, is_head, exchange)
+            answer::begin(response, is_head, upgrades, exchange)
         });
         // Stops the thread that sends the body.
         begun.inspect_err(|_| wire.end())

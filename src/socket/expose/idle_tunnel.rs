@@ -7,6 +7,8 @@ use super::answer::AnswerBody;
 use super::api::Requester;
 use super::calls::{Call, Calls};
 use super::refusal::Refusal;
+use super::upgraded::Upgraded;
+use crate::api::forward::Upgrade;
 use crate::client::connection::Connection;
 use crate::client::mover::{Mover, Sink};
 use crate::client::wire::Wire;
@@ -21,7 +23,7 @@ use crate::mux::session::head_too_large;
 use crate::socket::connecting::{switch, upgrade_head};
 use crate::socket::spelling::{Spelling, received};
 use crate::socket::{Body, Error};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use std::io::{self, Read};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
@@ -102,9 +104,14 @@ impl Server<'_> {
             let incoming = Arc::new(Mutex::new(Some(incoming)));
             let answered = self.answer(pending, &incoming, &wire);
             served += 1;
-            match whole(&incoming).filter(|_| answered.is_ok()) {
-                Some(left) => connection = left,
-                None => break,
+            match (whole(&incoming), answered) {
+                (Some(left), Ok(None)) => connection = left,
+                (Some(left), Ok(Some(upgraded))) => match upgraded.start(left) {
+                    // Both connections end with what follows on them, and the call with that.
+                    Ok(()) => return served,
+                    Err(_) => break,
+                },
+                (None, Ok(_)) | (_, Err(_)) => break,
             }
         }
         // The thread that sends a request body to the API still holds the connection.
@@ -112,12 +119,13 @@ impl Server<'_> {
         served
     }
 
+    /// Answers a request; returns the upgrade that it led to.
     fn answer(
         &mut self,
         pending: PendingRequest,
         incoming: &Arc<Mutex<Option<client::Body>>>,
         wire: &Arc<Wire>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Option<Upgraded>> {
         let reader = Shared(Arc::clone(incoming));
         let body = match pending.framing {
             Framing::Length(0) => Body::empty(),
@@ -128,10 +136,14 @@ impl Server<'_> {
         let head_only = request.method() == Method::HEAD;
         let mut call = self.calls.begin(&request);
         match self.api.ask(request, Some(Requester::Connection(wire))) {
+            Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                return upgrade(answer, (wire, call));
+            }
             Ok(answer) => self.forward(answer, head_only, (wire, &mut call)),
             Err(Refusal::NobodyWaits) => Err(io::ErrorKind::ConnectionAborted.into()),
             Err(refusal) => refuse(&self.api.refused(&refusal), head_only, (wire, &mut call)),
         }
+        .map(|()| None)
     }
 
     fn forward(
@@ -201,6 +213,23 @@ impl Sink for TunnelSink<'_> {
     }
 }
 
+/// Sends the response that accepts an upgrade; what follows on both connections is not HTTP.
+fn upgrade(
+    answer: Response<AnswerBody>,
+    (wire, mut call): (&Wire, Call),
+) -> io::Result<Option<Upgraded>> {
+    let (parts, body) = answer.into_parts();
+    let Some(api) = body.into_connection() else {
+        return Err(io::ErrorKind::ConnectionAborted.into());
+    };
+    for end in [wire, &*api.shared_wire()] {
+        end.reset_on_close(true);
+    }
+    call.answered(parts.status.as_u16());
+    wire.send(&response_head(&parts, None, false), false)?;
+    Ok(Some(Upgraded { api, call }))
+}
+
 /// Sends an error response in place of the API's.
 fn refuse(
     answer: &Response<Vec<u8>>,
@@ -231,7 +260,7 @@ fn response_head(
     for (name, value) in &parts.headers {
         writer = writer.field(Spelling::of(&parts.extensions, name), value.as_bytes());
     }
-    let bodiless = head_only || matches!(parts.status.as_u16(), 204 | 304);
+    let bodiless = head_only || matches!(parts.status.as_u16(), 101 | 204 | 304);
     let writer = match length_bytes {
         // The length is among the fields, if known.
         _ if bodiless => writer,
@@ -270,6 +299,9 @@ fn taken(head: &RequestHead<'_, '_>) -> Option<PendingRequest> {
     *request.uri_mut() = head.target.parse().ok()?;
     let fields = received(head.fields.iter(), request.extensions_mut()).ok()?;
     *request.headers_mut() = fields;
+    if let Some(upgrade) = Upgrade::offered(head) {
+        request.extensions_mut().insert(upgrade);
+    }
     Some(PendingRequest { request, framing: head.framing })
 }
 

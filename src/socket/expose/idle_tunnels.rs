@@ -89,7 +89,11 @@ impl Shared {
         let mut refusals = 0;
         loop {
             let count = match idle_tunnel::open(&self.owner) {
-                Ok(connection) if self.hold(place, &connection) => server.serve(connection),
+                Ok(connection) if self.hold(place, &connection) => {
+                    let requests = server.serve(connection);
+                    self.release(place);
+                    requests
+                }
                 Ok(_) => return,
                 Err(NotOpened::Refused(status @ 400..=499)) => {
                     refusals += 1;
@@ -120,6 +124,12 @@ impl Shared {
             held.wires[place] = Some(connection.shared_wire());
         }
         !held.stopped
+    }
+
+    /// Forgets a connection that has ended, or was upgraded and is an idle tunnel no more.
+    fn release(&self, place: usize) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.wires[place] = None;
     }
 
     /// Waits before the next attempt, and returns whether to stop instead.

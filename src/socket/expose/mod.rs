@@ -18,6 +18,7 @@ mod pool;
 mod public_paths;
 mod refusal;
 mod sending;
+mod upgraded;
 
 pub use api::{Api, HostChoice};
 pub use calls::{Calls, Served};

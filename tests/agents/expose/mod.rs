@@ -17,3 +17,4 @@ mod spelling;
 mod starting;
 mod through_relay;
 mod tokens;
+mod upgraded;
