@@ -3,7 +3,8 @@
 
 use super::Api;
 use super::calls::Calls;
-use super::idle_tunnel::{self, NotOpened, Owner, Server};
+use super::idle_tunnel::{self, NotOpened, Owner};
+use super::tunnel_server::TunnelServer;
 use crate::client::Backoff;
 use crate::client::connection::Connection;
 use crate::client::mover::Mover;
@@ -84,7 +85,8 @@ impl Drop for IdleTunnels {
 impl Shared {
     /// Keeps one tunnel open.
     fn keep(&self, place: usize) {
-        let mut server = Server { api: &self.api, calls: &self.calls, mover: Mover::default() };
+        let mut server =
+            TunnelServer { api: &self.api, calls: &self.calls, mover: Mover::default() };
         let mut failed = 0_u32;
         let mut refusals = 0;
         loop {

@@ -6,6 +6,7 @@ mod address;
 mod agent;
 mod answer;
 mod api;
+mod api_request;
 mod calls;
 pub mod command;
 mod counted;
@@ -18,6 +19,7 @@ mod pool;
 mod public_paths;
 mod refusal;
 mod sending;
+mod tunnel_server;
 mod upgraded;
 
 pub use api::{Api, HostChoice};
