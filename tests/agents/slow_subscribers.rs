@@ -15,7 +15,7 @@ const REASON: &str = "a reason of a hundred and twenty-three bytes at most, whic
 #[test]
 fn a_subscriber_that_does_not_read_is_disconnected() {
     // It must not be disconnected for being idle.
-    let flags = ["--max-subscribers", "2", "--event-keep-alive", "1h"];
+    let flags = ["--max-followers", "2", "--event-keep-alive", "1h"];
     let relay = Relay::start(&[&TRUSTING[..], &flags].concat());
     let mut idle = Wire::connect_narrow(relay.address());
     idle.ask(&ask("GET", "/socket/events"));

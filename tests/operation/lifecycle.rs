@@ -352,7 +352,7 @@ fn help_names_every_flag_and_its_default() {
         ("--pipe-size", "1MiB"),
         ("--max-pipes", ""),
         ("--no-splice", ""),
-        ("--max-subscribers", "1024"),
+        ("--max-followers", "1024"),
         ("--event-keep-alive", "15s"),
     ];
     for (flag, default) in rows {

@@ -70,7 +70,7 @@ const RELAY: &[Row] = &[
     row("name-lease", TIMES_OR_NONE),
     row("handover-timeout", TIMES),
     row("handover-drain-timeout", TIMES_OR_NONE),
-    row("max-subscribers", COUNTS_FROM_0),
+    row("max-followers", COUNTS_FROM_0),
     row("event-keep-alive", TIMES),
     row("access-log-buffer", COUNTS_FROM_0),
 ];

@@ -339,7 +339,7 @@ fn followers_above_the_limit_are_refused_until_one_disconnects() {
     });
     busy(&relay, &id);
 
-    let relay = Relay::start(&["--max-subscribers", "2"]);
+    let relay = Relay::start(&["--max-followers", "2"]);
     let ids: Vec<_> = (0..3).map(|_| relay.create()).collect();
     let _followers: Vec<_> = ids[..2].iter().map(|id| Subscriber::of(&relay, id)).collect();
     busy(&relay, &ids[2]);

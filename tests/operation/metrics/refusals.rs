@@ -60,7 +60,7 @@ fn each_limit_has_its_own_reason() {
 #[test]
 fn followers_are_counted_and_one_above_the_limit_is_a_refusal() {
     for (flags, counted) in SWITCH {
-        let relay = Observed::start(&[flags, &["--max-subscribers", "1"]].concat());
+        let relay = Observed::start(&[flags, &["--max-followers", "1"]].concat());
         let events = ask("GET", &format!("/stream/{}/events", relay.create()));
         let mut subscriber = relay.connect();
         subscriber.ask(&events);
