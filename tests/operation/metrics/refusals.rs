@@ -70,7 +70,7 @@ fn followers_are_counted_and_one_above_the_limit_is_a_refusal() {
             (r#"rdv_connections{phase="following"}"#, 1),
             (r#"rdv_requests_total{route="events",status="200"}"#, 1),
             (r#"rdv_requests_total{route="events",status="503"}"#, counted),
-            (r#"rdv_refusals_total{reason="subscribers"}"#, 1),
+            (r#"rdv_refusals_total{reason="followers"}"#, 1),
         ]);
     }
 }
