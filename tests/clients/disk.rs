@@ -182,7 +182,7 @@ fn a_directory_that_takes_no_file_is_refused_before_the_stream_is_joined() {
     let (_sending, id) = here.start_sending(&["a"]);
     for flags in [&[][..], &["-o", "b"], &["-x"]] {
         let got = there.run(&[&["receive", &id], flags].concat());
-        assert_ended("receive", &got, 1, "no file can be made there: no space left on device");
+        assert_ended("receive", &got, 1, "no file can be created there: no space left on device");
         assert_eq!(relay.await_state(&id, "SRC_CONNECTED")["active"], true, "{flags:?}");
     }
     let _ = Command::new("umount").arg("-l").arg(there.directory()).status();
