@@ -102,7 +102,8 @@ impl<'w> Direction<'w> {
                 Read::Eof => {
                     self.to.shutdown_write()?;
                     self.ended = true;
-                    return Ok((0, true));
+                    // It may be the end of both: nothing would wake a wait for more.
+                    return Ok((0, false));
                 }
             }
         }
