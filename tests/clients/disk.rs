@@ -5,8 +5,10 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use crate::support::{Finished, Framing, Process, Relay, SmallDisk, Wire, eventually, pattern};
-use crate::workdir::{Workdir, assert_complete, assert_ended};
+use crate::support::{
+    Finished, Framing, Process, Relay, SmallDisk, Wire, eventually, nobody, pattern,
+};
+use crate::workdir::{Desk, assert_complete, assert_ended};
 
 /// Bytes after which data must be on its way to the disk, however long the download is.
 const STEP_BYTES: usize = 64 << 20;
@@ -186,4 +188,22 @@ fn a_directory_that_takes_no_file_is_refused_before_the_stream_is_joined() {
         assert_eq!(relay.await_state(&id, "SRC_CONNECTED")["active"], true, "{flags:?}");
     }
     let _ = Command::new("umount").arg("-l").arg(there.directory()).status();
+}
+
+#[test]
+fn what_the_file_system_cannot_hold_is_skipped_and_named() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    fs::create_dir(here.path("tree")).expect("a directory");
+    here.put("tree/a", "abc");
+    fs::hard_link(here.path("tree/a"), here.path("tree/b")).expect("a link");
+    std::os::unix::fs::symlink("a", here.path("tree/c")).expect("a link");
+    let (sending, id) = here.offer(&["tree"]);
+    // As on FAT.
+    let fault = "--inject=symlink,symlinkat,link,linkat:error=EPERM";
+    let got = traced(&there, fault, &[&id, "-x"]).finish();
+    assert_ended("receive", &got, 8, "skipped (not supported by the file system): tree/c\n");
+    assert_ended("send", &sending.finish(), 4, "2 entries were skipped");
+    // The one that the archive holds first.
+    assert_eq!(fs::read_dir(there.path("tree")).expect("a directory").count(), 1);
 }

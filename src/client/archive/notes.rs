@@ -39,6 +39,8 @@ pub enum SkipReason {
     NameTooLong,
     /// A directory of the same name is in the archive.
     IsDirectory,
+    /// The file system has no such names, or no links.
+    Unsupported,
 }
 
 impl SkipReason {
@@ -53,6 +55,7 @@ impl SkipReason {
             Self::MissingTarget => "a link to nothing in the archive",
             Self::NameTooLong => "name too long",
             Self::IsDirectory => "a directory has the same name",
+            Self::Unsupported => "not supported by the file system",
         }
     }
 }

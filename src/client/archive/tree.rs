@@ -8,7 +8,7 @@ use super::super::unfinished::Unfinished;
 use super::entries::{Entries, Entry, Kind};
 use super::names::inside;
 use super::{SkipReason, named};
-use crate::ops::cause;
+use nix::errno::Errno;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read};
@@ -66,7 +66,7 @@ impl<'u> Tree<'u> {
             return Ok(Some(SkipReason::NotRegular));
         }
         let step = self.unfinished.lock();
-        let refused = self.make_parents(path).or_else(|error| too_long(error, path))?;
+        let refused = self.make_parents(path).or_else(|error| unsupported(error, path, entry))?;
         if refused.is_some() {
             return Ok(refused);
         }
@@ -82,7 +82,7 @@ impl<'u> Tree<'u> {
             Kind::HardLink => self.put_hard_link(&place, entry),
             Kind::Other => Ok(Some(SkipReason::NotRegular)),
         };
-        made.or_else(|error| too_long(error, path))
+        made.or_else(|error| unsupported(error, path, entry))
     }
 
     /// Sets permissions and times of all directories except those at the top: moving those requires
@@ -234,10 +234,14 @@ fn is_directory(place: &Path) -> bool {
     fs::symlink_metadata(place).is_ok_and(|found| found.is_dir())
 }
 
-/// Skips an entry whose name no file can have here; any other error names the entry.
-fn too_long(error: io::Error, path: &Path) -> Put {
-    match error.raw_os_error() {
-        Some(_) if error.kind() == ErrorKind::InvalidFilename => Ok(Some(SkipReason::NameTooLong)),
+/// Skips an entry that cannot be on this file system: for its name, or as FAT has no links
+/// (symlink(2), link(2)). Any other error names the entry.
+fn unsupported(error: io::Error, path: &Path, entry: &Entry) -> Put {
+    let is_link = matches!(entry.kind, Kind::Symlink | Kind::HardLink);
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENAMETOOLONG) => Ok(Some(SkipReason::NameTooLong)),
+        Some(Errno::EINVAL) => Ok(Some(SkipReason::Unsupported)),
+        Some(Errno::EPERM) if is_link => Ok(Some(SkipReason::Unsupported)),
         Some(_) => {
             let text = format!("cannot extract {}: {}", named(path), cause(&error));
             Err(io_error(error.kind(), text))
