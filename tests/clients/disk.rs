@@ -1,14 +1,15 @@
 //! Received data on its way to the disk.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::thread;
 
 use crate::support::{
     Finished, Framing, Process, Relay, SmallDisk, Wire, eventually, nobody, pattern,
 };
-use crate::workdir::{Desk, assert_complete, assert_ended};
+use crate::workdir::{Desk, as_nobody, assert_complete, assert_ended};
 
 /// Bytes after which data must be on its way to the disk, however long the download is.
 const STEP_BYTES: usize = 64 << 20;
@@ -206,4 +207,43 @@ fn what_the_file_system_cannot_hold_is_skipped_and_named() {
     assert_ended("send", &sending.finish(), 4, "2 entries were skipped");
     // The one that the archive holds first.
     assert_eq!(fs::read_dir(there.path("tree")).expect("a directory").count(), 1);
+}
+
+/// A tar archive of one entry.
+fn archive_of(kind: tar::EntryType, mode: u32) -> Vec<u8> {
+    let mut header = tar::Header::new_gnu();
+    header.set_path("a").expect("a path");
+    header.set_entry_type(kind);
+    header.set_link_name("nowhere").expect("a path");
+    header.set_mode(mode);
+    header.set_size(0);
+    header.set_cksum();
+    [header.as_bytes(), &[0; 1024][..]].concat()
+}
+
+#[test]
+fn what_cannot_be_opened_again_is_received_all_the_same() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    here.put("file", "abc");
+    here.put("link", archive_of(tar::EntryType::Symlink, 0o777));
+    here.put("unreadable", archive_of(tar::EntryType::Regular, 0o200));
+    here.put("directory", archive_of(tar::EntryType::Directory, 0o300));
+    there.put("a", "the name is taken");
+    fs::set_permissions(there.directory(), Permissions::from_mode(0o333)).expect("permissions");
+    let (program, _binary) = nobody();
+    for (name, flag) in
+        [("file", "--force"), ("link", "-x"), ("unreadable", "-x"), ("directory", "-x")]
+    {
+        let (sending, id) = here.offer(&[name]);
+        let mut receiving = Command::new(program.get_program());
+        receiving.args(program.get_args()).args(["receive", &id, flag]);
+        receiving.current_dir(there.directory());
+        receiving.env("RDV_RELAY", relay.url("")).env("RDV_CLIENT_CONFIG", "/dev/null");
+        as_nobody(&mut receiving);
+        assert_complete(name, &Process::start(receiving).finish());
+        assert_complete(name, &sending.finish());
+    }
+    fs::set_permissions(there.directory(), Permissions::from_mode(0o700)).expect("permissions");
+    assert_eq!(there.names(), ["a", "a (1)", "a (2)", "a (3)", "file"]);
 }

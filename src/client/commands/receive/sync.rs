@@ -86,8 +86,7 @@ pub(super) fn sync_file(file: &File) -> Result<(), Failure> {
 /// # Errors
 /// The system reports that the data may be lost.
 pub(super) fn sync(path: &Path) -> Result<(), Failure> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    sync_path(path).and_then(|()| sync_path(directory.unwrap_or(Path::new(".")))).map_err(lost)
+    sync_path(path).and_then(|()| sync_directory(parent_of(path))).map_err(lost)
 }
 
 /// Writes an extracted archive to the disk, one by one if it has few entries.
@@ -98,9 +97,16 @@ pub(super) fn sync_archive(place: &Path, made: &PathNotes) -> Result<(), Failure
     let is_known = made.total == made.first.len() as u64;
     let synced = match entries(&made.first).filter(|_| is_known) {
         Some(entries) => entries.iter().try_for_each(|entry| sync_path(entry)),
-        None => File::open(place).and_then(|place| if_possible(sync_file_system(&place))),
+        None => sync_file_system_of(place),
     };
-    synced.map_err(lost).and_then(|()| sync(place))
+    let directories = || {
+        // A single entry with another name can be a file or a link.
+        if fs::symlink_metadata(place)?.is_dir() {
+            sync_directory(place)?;
+        }
+        sync_directory(parent_of(place))
+    };
+    synced.and_then(|()| directories()).map_err(lost)
 }
 
 /// Returns the files and directories here and below, if they are few and readable.
@@ -127,6 +133,27 @@ fn entries(tops: &[PathBuf]) -> Option<Vec<PathBuf>> {
 
 fn sync_path(path: &Path) -> io::Result<()> {
     if_possible(File::open(path)?.sync_all())
+}
+
+/// Syncs a directory that holds new names; one that cannot be read cannot be synced.
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    match File::open(directory) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        opened => if_possible(opened?.sync_all()),
+    }
+}
+
+/// Syncs the file system of an extracted archive, by a new file if its directory cannot be read.
+fn sync_file_system_of(place: &Path) -> io::Result<()> {
+    let opened = File::open(place).or_else(|_| tempfile::tempfile_in(place));
+    let opened = opened.or_else(|_| tempfile::tempfile_in(parent_of(place)));
+    if_possible(sync_file_system(&opened?))
+}
+
+/// Returns the directory that holds this file.
+fn parent_of(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }
 
 fn sync_file_system(place: &File) -> io::Result<()> {
