@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use crate::support::{
-    Finished, Framing, Process, Relay, SmallDisk, Wire, eventually, nobody, pattern,
+    Finished, Framing, Process, Relay, SmallDisk, Wire, eventually, unprivileged_command, pattern,
 };
-use crate::workdir::{Desk, as_nobody, assert_complete, assert_ended};
+use crate::workdir::{Workdir, as_nobody, assert_complete, assert_ended};
 
 /// Bytes after which data must be on its way to the disk, however long the download is.
 const STEP_BYTES: usize = 64 << 20;
@@ -194,12 +194,12 @@ fn a_directory_that_takes_no_file_is_refused_before_the_stream_is_joined() {
 #[test]
 fn what_the_file_system_cannot_hold_is_skipped_and_named() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     fs::create_dir(here.path("tree")).expect("a directory");
     here.put("tree/a", "abc");
     fs::hard_link(here.path("tree/a"), here.path("tree/b")).expect("a link");
     std::os::unix::fs::symlink("a", here.path("tree/c")).expect("a link");
-    let (sending, id) = here.offer(&["tree"]);
+    let (sending, id) = here.start_sending(&["tree"]);
     // As on FAT.
     let fault = "--inject=symlink,symlinkat,link,linkat:error=EPERM";
     let got = traced(&there, fault, &[&id, "-x"]).finish();
@@ -224,18 +224,18 @@ fn archive_of(kind: tar::EntryType, mode: u32) -> Vec<u8> {
 #[test]
 fn what_cannot_be_opened_again_is_received_all_the_same() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("file", "abc");
     here.put("link", archive_of(tar::EntryType::Symlink, 0o777));
     here.put("unreadable", archive_of(tar::EntryType::Regular, 0o200));
     here.put("directory", archive_of(tar::EntryType::Directory, 0o300));
     there.put("a", "the name is taken");
     fs::set_permissions(there.directory(), Permissions::from_mode(0o333)).expect("permissions");
-    let (program, _binary) = nobody();
+    let (program, _binary) = unprivileged_command();
     for (name, flag) in
         [("file", "--force"), ("link", "-x"), ("unreadable", "-x"), ("directory", "-x")]
     {
-        let (sending, id) = here.offer(&[name]);
+        let (sending, id) = here.start_sending(&[name]);
         let mut receiving = Command::new(program.get_program());
         receiving.args(program.get_args()).args(["receive", &id, flag]);
         receiving.current_dir(there.directory());

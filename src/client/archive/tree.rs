@@ -8,6 +8,7 @@ use super::super::unfinished::Unfinished;
 use super::entries::{Entries, Entry, Kind};
 use super::names::inside;
 use super::{SkipReason, named};
+use crate::ops::cause;
 use nix::errno::Errno;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions, Permissions};

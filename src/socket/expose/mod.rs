@@ -19,6 +19,7 @@ mod pool;
 mod public_paths;
 mod refusal;
 mod sending;
+mod tunnel_server;
 mod upgraded;
 
 pub use api::{Api, HostChoice};
