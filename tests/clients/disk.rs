@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use crate::support::{
-    Finished, Framing, Process, Relay, SmallDisk, Wire, eventually, unprivileged_command, pattern,
+    Finished, Framing, Process, Relay, SmallDisk, Wire, eventually, pattern, unprivileged_command,
 };
-use crate::workdir::{Workdir, as_nobody, assert_complete, assert_ended};
+use crate::workdir::{Workdir, assert_complete, assert_ended, without_root};
 
 /// Bytes after which data must be on its way to the disk, however long the download is.
 const STEP_BYTES: usize = 64 << 20;
@@ -240,7 +240,7 @@ fn what_cannot_be_opened_again_is_received_all_the_same() {
         receiving.args(program.get_args()).args(["receive", &id, flag]);
         receiving.current_dir(there.directory());
         receiving.env("RDV_RELAY", relay.url("")).env("RDV_CLIENT_CONFIG", "/dev/null");
-        as_nobody(&mut receiving);
+        without_root(&mut receiving);
         assert_complete(name, &Process::start(receiving).finish());
         assert_complete(name, &sending.finish());
     }
