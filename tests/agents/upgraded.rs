@@ -196,7 +196,7 @@ fn a_reset_during_a_transfer_ends_both_sides() {
         // The relay is blocked at a peer that does not read.
         let mut sender = last.sender();
         std::thread::scope(|scope| {
-            let sending = scope.spawn(move || while sender.write_all(&[0; 1 << 16]).is_ok() {});
+            let sending = scope.spawn(move || while sender.write_all(&[0; 1 << 14]).is_ok() {});
             eventually("the relay holds bytes", || (first.unread_bytes() > 0).then_some(()));
             first.reset();
             sending.join().expect("its sender is cut off");

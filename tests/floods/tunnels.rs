@@ -42,7 +42,7 @@ fn upgraded<'r>(address: SocketAddr, agent: &Agent) -> Rounds<'r> {
         tunnel.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n")?;
         read_head(&mut client)?;
         tunnel.set_nonblocking(true)?;
-        while tunnel.write(&[0; 64 << 10]).is_ok() {}
+        while tunnel.write(&[0; 16 << 10]).is_ok() {}
         Ok(())
     })
 }
