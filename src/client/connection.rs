@@ -260,7 +260,7 @@ impl Connection {
         }
         match self.head.take() {
             Some(head) => Ok(head),
-            None if self.is_unanswered() => Err(Error::network(
+            None if self.inbox.is_empty() => Err(Error::network(
                 "the server closed the connection without an answer",
                 io::ErrorKind::UnexpectedEof,
             )),

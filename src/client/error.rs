@@ -78,7 +78,8 @@ impl fmt::Display for Error {
             Self::Network { doing, source } | Self::Local { doing, source } => {
                 write!(f, "{doing}: {}", cause(source))
             }
-            Self::Answer(why) => write!(f, "{why}; is the URL right?"),
+            Self::Answer(why @ AnswerError::NotHttp) => write!(f, "{why}; is the URL right?"),
+            Self::Answer(why) => why.fmt(f),
             Self::Truncated { received_bytes } => {
                 write!(f, "the response was interrupted after {}", size(*received_bytes))
             }

@@ -12,9 +12,9 @@ use std::io;
 pub fn cause(error: &io::Error) -> String {
     let Some(number) = error.raw_os_error() else { return error.to_string() };
     let mut letters = Errno::from_raw(number).desc().chars();
-    // "RFS specific error", and the like, keep their capitals.
+    // "I/O error" and the like keep their capitals.
     match (letters.next(), letters.clone().next()) {
-        (Some(first), Some(second)) if !second.is_uppercase() => {
+        (Some(first), Some(second)) if second.is_lowercase() => {
             first.to_lowercase().chain(letters).collect()
         }
         _ => Errno::from_raw(number).desc().to_owned(),

@@ -67,7 +67,7 @@ impl Completions {
 }
 
 fn named(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {}", path.display(), cause(&error)))
+    io::Error::new(error.kind(), format!("{}: {}", path.display(), cause(error)))
 }
 
 fn page(command: Command) -> io::Result<String> {

@@ -129,7 +129,7 @@ impl ServiceManager {
         if let Err(error) = &sent
             && !self.unheard.get()
         {
-            log::warn!("the service manager does not take messages: {}", cause(&error));
+            log::warn!("the service manager does not take messages: {}", cause(error));
         }
         self.unheard.set(sent.is_err());
     }

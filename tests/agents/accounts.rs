@@ -7,8 +7,8 @@ use rdv::mux::session::close;
 use tempfile::TempDir;
 
 use crate::agent::{Agent, DIALECTS, ok};
-use crate::spare::Spare;
 use crate::support::{Ending, Observed, Relay, ask, eventually};
+use crate::tunnel::Tunnel;
 
 /// A relay with an access log.
 struct Logged {
@@ -80,7 +80,7 @@ fn a_call_is_logged_with_the_bytes_of_its_response_body() {
 fn a_call_through_a_tunnel_is_logged_the_same_way() {
     let logged = Logged::start();
     let agent = Agent::named(&logged.relay, Dialect::V1, "a");
-    let mut spare = Spare::of(&logged.relay, &agent);
+    let mut tunnel = Tunnel::of(&logged.relay, &agent);
     let mut client = logged.relay.connect();
     for (name, answer, body) in [
         ("sized", format!("{}hello there", ok(11)), "hello there"),
@@ -94,8 +94,8 @@ fn a_call_through_a_tunnel_is_logged_the_same_way() {
         ("a refusal", "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone".to_owned(), "none"),
     ] {
         client.ask(&ask("POST", "/api/a/x/y?q=1").body("a question"));
-        spare.recv_request();
-        spare.send(answer);
+        tunnel.recv_request();
+        tunnel.send(answer);
         assert_eq!(client.response().text(), body, "{name}");
         // Free for the next call.
         eventually("it is free", || {
@@ -131,14 +131,14 @@ fn an_interrupted_call_is_logged_with_the_bytes_that_were_sent() {
 fn an_upgraded_connection_is_logged_with_the_bytes_sent_to_its_client() {
     let logged = Logged::start();
     let agent = Agent::named(&logged.relay, Dialect::V1, "a");
-    let mut spare = Spare::of(&logged.relay, &agent);
+    let mut tunnel = Tunnel::of(&logged.relay, &agent);
     let mut client = logged.relay.connect();
     let request = ask("GET", "/api/a/ws").field("Connection", "Upgrade").field("Upgrade", "x");
     client.ask(&request);
-    spare.head();
-    spare.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nhello");
+    tunnel.head();
+    tunnel.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nhello");
     assert_eq!(client.head().status, 101);
-    let mut api = spare.into_wire();
+    let mut api = tunnel.into_wire();
     client.send("four");
     assert_eq!(api.raw(4), b"four");
     logged.await_calls("it continues", &[]);
@@ -152,10 +152,10 @@ fn an_upgraded_connection_is_logged_with_the_bytes_sent_to_its_client() {
 fn a_websocket_and_its_tunnels_are_logged_when_they_close() {
     let logged = Logged::start();
     let mut agent = Agent::named(&logged.relay, Dialect::V1, "a");
-    let spare = Spare::of(&logged.relay, &agent);
+    let tunnel = Tunnel::of(&logged.relay, &agent);
     logged.relay.await_turn();
     assert!(!logged.text().contains(" 101 "), "they go on: {}", logged.text());
-    drop(spare);
+    drop(tunnel);
     logged.await_line("GET /socket/spare 101 ");
     assert!(!logged.text().contains("GET /socket 101 "), "{}", logged.text());
     agent.close(close::NORMAL, "");
@@ -173,11 +173,11 @@ fn agents_and_calls_are_counted_by_route_and_phase() {
     client.ask(&ask("GET", "/api/a/x"));
     let request = agent.recv_request();
     let connections = |scrape: &crate::support::Scrape, wanted: [u32; 3]| {
-        let [agents, calling, spares] = wanted;
+        let [agents, calling, tunnels] = wanted;
         scrape.assert_counts(&[
             (r#"rdv_connections{phase="agent"}"#, agents),
             (r#"rdv_connections{phase="calling"}"#, calling),
-            (r#"rdv_connections{phase="spare"}"#, spares),
+            (r#"rdv_connections{phase="spare"}"#, tunnels),
         ]);
     };
     connections(&relay.scrape(), [1, 1, 0]);
@@ -185,12 +185,12 @@ fn agents_and_calls_are_counted_by_route_and_phase() {
     assert_eq!(client.response().status(), 200);
     connections(&relay.scrape(), [1, 0, 0]);
 
-    let mut spare = Spare::of(&relay, &agent);
+    let mut tunnel = Tunnel::of(&relay, &agent);
     connections(&relay.scrape(), [1, 0, 1]);
     client.ask(&ask("GET", "/api/a/x"));
-    spare.recv_request();
+    tunnel.recv_request();
     connections(&relay.scrape(), [1, 1, 1]);
-    spare.respond_ok(b"hello");
+    tunnel.respond_ok(b"hello");
     assert_eq!(client.response().status(), 200);
 
     assert_eq!(relay.get("/api/nobody/x").status(), 404);

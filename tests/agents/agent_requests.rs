@@ -8,8 +8,8 @@ use rdv::mux::session::{Cancelled, Closed};
 use serde_json::{Value, json};
 
 use crate::agent::{Agent, DIALECTS, ok};
-use crate::spare::Spare;
 use crate::support::{Relay, eventually, is_pattern, parse, pattern};
+use crate::tunnel::Tunnel;
 
 /// A relay with an API, and an agent.
 struct Setup {
@@ -28,7 +28,7 @@ impl Setup {
     }
 
     /// The API's side of the next request.
-    fn accept(&self) -> Spare {
+    fn accept(&self) -> Tunnel {
         accept(&self.api)
     }
 
@@ -41,11 +41,11 @@ impl Setup {
 }
 
 /// The next connection, which must be opened.
-fn accept(listener: &TcpListener) -> Spare {
+fn accept(listener: &TcpListener) -> Tunnel {
     listener.set_nonblocking(true).expect("O_NONBLOCK");
     let (stream, _) = eventually("the API is called", || listener.accept().ok());
     stream.set_nonblocking(false).expect("O_NONBLOCK");
-    Spare::over(stream)
+    Tunnel::over(stream)
 }
 
 fn head(line: &str, fields: &str) -> String {

@@ -6,8 +6,8 @@ use rdv::mux::handshake::Dialect;
 use serde_json::{Value, json};
 
 use crate::agent::{Agent, DIALECTS, frame, upgrade};
-use crate::spare::Spare;
 use crate::support::{Relay, TRUSTING, ask, assert_error};
+use crate::tunnel::Tunnel;
 
 const INTERIM: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
 
@@ -15,26 +15,26 @@ const INTERIM: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
 fn interim_responses_through_a_tunnel_are_bounded() {
     let relay = Relay::start(&[]);
     let agent = Agent::connect(&relay, Dialect::V1, Value::Null);
-    let mut spare = Spare::of(&relay, &agent);
+    let mut tunnel = Tunnel::of(&relay, &agent);
     let mut client = relay.connect();
     client.ask(&ask("GET", &agent.path()));
-    spare.recv_request();
-    spare.send(INTERIM.repeat(16));
-    spare.respond_ok(b"after sixteen");
+    tunnel.recv_request();
+    tunnel.send(INTERIM.repeat(16));
+    tunnel.respond_ok(b"after sixteen");
     assert_eq!(client.response().text(), "after sixteen");
 
     for (name, flood) in [
         ("complete", INTERIM.repeat(17)),
         ("one that does not end", format!("HTTP/1.1 100 {}", "C".repeat(80 << 10))),
     ] {
-        let mut spare = Spare::of(&relay, &agent);
+        let mut tunnel = Tunnel::of(&relay, &agent);
         let mut client = relay.connect();
         client.ask(&ask("GET", &agent.path()));
-        spare.recv_request();
+        tunnel.recv_request();
         // The relay can close it during this write.
-        let _ = std::io::Write::write_all(&mut spare.sender(), flood.as_bytes());
+        let _ = std::io::Write::write_all(&mut tunnel.sender(), flood.as_bytes());
         assert_error(name, &client.response(), (502, "AgentBrokeError", None));
-        spare.drain();
+        tunnel.drain();
     }
 }
 

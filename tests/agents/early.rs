@@ -8,8 +8,8 @@ use rdv::mux::session::Cancelled;
 use serde_json::{Value, json};
 
 use crate::agent::{Agent, ok};
-use crate::spare::Spare;
 use crate::support::{Relay, eventually};
+use crate::tunnel::Tunnel;
 
 #[test]
 fn an_endless_request_of_an_agent_ends_with_its_response() {
@@ -29,7 +29,7 @@ fn an_endless_request_of_an_agent_ends_with_its_response() {
         let number = agent.session.request(head, false).expect("open");
         agent.send(number, b"the beginning", false);
         let (stream, _) = listener.accept().expect("the API is called");
-        let mut api = Spare::over(stream);
+        let mut api = Tunnel::over(stream);
         api.head();
         api.send(answer);
         let (_, answered) = agent.recv_response(number);

@@ -7,8 +7,8 @@ use rdv::mux::handshake::Dialect;
 use serde_json::json;
 
 use crate::agent::{Agent, DIALECTS, upgrade};
-use crate::spare::Spare;
 use crate::support::{Lineage, Wire, ask, assert_error, await_end_of, eventually};
+use crate::tunnel::Tunnel;
 
 /// A relay with a listener for agents, and its address.
 fn with_listener() -> (Lineage, SocketAddr) {
@@ -84,20 +84,20 @@ fn agents_move_to_the_new_process_and_the_old_one_completes_calls() {
 fn a_call_through_a_tunnel_is_completed_by_the_old_process() {
     let (mut line, address) = with_listener();
     let mut agent = attach(&line, address, Dialect::V1, "a");
-    let mut idle = Spare::at(address, &agent);
-    let mut spare = Spare::at(address, &agent);
+    let mut idle = Tunnel::at(address, &agent);
+    let mut tunnel = Tunnel::at(address, &agent);
     let mut client = line.first.connect();
     client.ask(&ask("GET", "/api/a/before"));
-    // The most recent spare connection is used first.
-    spare.recv_request();
+    // The most recent tunnel connection is used first.
+    tunnel.recv_request();
     line.hand_over();
     idle.expect_end();
     let mut again = attach(&line, address, Dialect::V1, "a");
     assert!(!line.first.ended(), "a call goes on");
-    spare.respond_ok(b"to its end");
+    tunnel.respond_ok(b"to its end");
     assert_eq!(client.response().text(), "to its end");
     agent.was_sent_away();
-    drop((agent, spare, client));
+    drop((agent, tunnel, client));
     line.await_end_of_first();
     assert_called(&line, &mut again, "a");
 }

@@ -22,12 +22,12 @@ fn an_agent_is_reachable_by_name_and_by_connection_id() {
             assert_eq!(client.response().text(), "hello", "{dialect:?} {place}");
         }
         let welcome = agent.welcome();
-        let (path, spare) = (welcome.path.as_deref(), welcome.tunnel_secret);
+        let (path, tunnel) = (welcome.path.as_deref(), welcome.tunnel_secret);
         match dialect {
-            Dialect::Text => assert_eq!((path, spare), (None, None), "nothing the seed has not"),
+            Dialect::Text => assert_eq!((path, tunnel), (None, None), "nothing the seed has not"),
             Dialect::V1 => {
                 assert_eq!(path, Some("/api/frames"));
-                assert!(spare.is_some(), "tunnels are wanted");
+                assert!(tunnel.is_some(), "tunnels are wanted");
             }
         }
     }

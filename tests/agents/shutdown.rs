@@ -6,8 +6,8 @@ use rdv::mux::session::{Closed, close};
 use serde_json::Value;
 
 use crate::agent::{Agent, DIALECTS, ok};
-use crate::spare::Spare;
 use crate::support::{Ending, Relay, ask, assert_error};
+use crate::tunnel::Tunnel;
 
 #[test]
 fn a_draining_relay_completes_calls_and_then_closes_agents() {
@@ -39,14 +39,14 @@ fn a_draining_relay_completes_calls_and_then_closes_agents() {
 fn a_draining_relay_completes_calls_through_tunnels() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
-    let mut spare = Spare::of(&relay, &agent);
-    let mut idle = Spare::of(&relay, &agent);
+    let mut tunnel = Tunnel::of(&relay, &agent);
+    let mut idle = Tunnel::of(&relay, &agent);
     let mut client = relay.connect();
     client.ask(&ask("GET", &agent.path()));
-    // The most recent spare connection is used first.
+    // The most recent tunnel connection is used first.
     idle.recv_request();
     relay.signal(Signal::SIGTERM);
-    spare.expect_end();
+    tunnel.expect_end();
     idle.respond_ok(b"to its end");
     assert_eq!(client.response().text(), "to its end");
     agent.was_sent_away();

@@ -11,8 +11,8 @@ use serde_json::Value;
 use socket2::SockRef;
 
 use crate::agent::{Agent, ok, upgrade};
-use crate::spare::Spare;
 use crate::support::{Relay, TEST_TIMEOUT, ask, eventually, is_pattern, pattern};
+use crate::tunnel::Tunnel;
 
 /// A relay that forwards to an API.
 pub(crate) fn relay_with_api(flags: &[&str]) -> (Relay, TcpListener) {
@@ -76,7 +76,7 @@ fn a_reset_by_the_api_does_not_complete_a_close_delimited_response() {
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let number = agent.send_request("GET / HTTP/1.1\r\nHost: api.test\r\n\r\n", b"");
     let (stream, _) = api.accept().expect("the API is called");
-    let mut api = Spare::over(stream);
+    let mut api = Tunnel::over(stream);
     api.recv_request();
     api.send("HTTP/1.1 200 OK\r\n\r\nhalf");
     assert_eq!(agent.recv_body_after_head(number), b"half");
@@ -104,26 +104,26 @@ fn requests_from_agents_count_towards_max_connections() {
 fn unsolicited_bytes_on_a_tunnel_are_no_response() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
-    let mut spare = Spare::of(&relay, &agent);
+    let mut tunnel = Tunnel::of(&relay, &agent);
     let mut client = relay.connect();
     client.ask(&ask("GET", &agent.path()));
-    spare.recv_request();
+    tunnel.recv_request();
     // Enough to be spliced, so that the bytes after it stay in the socket.
     let body = pattern(3, 100_000);
-    spare.send(ok(body.len()));
+    tunnel.send(ok(body.len()));
     client.head();
     let mut other = relay.connect();
     relay.await_turn();
     // The end of the first call and the start of the next are read in one turn.
     relay.while_stopped(|| {
-        spare.send([&body, ok(2).as_bytes(), b"no"].concat());
+        tunnel.send([&body, ok(2).as_bytes(), b"no"].concat());
         other.ask(&ask("GET", &agent.path()));
     });
     is_pattern(3, body.len(), &client.body(body.len())).expect("the complete response");
     let request = agent.recv_request();
     agent.respond_ok(request.number, b"yes");
     assert_eq!(other.response().text(), "yes");
-    spare.expect_end();
+    tunnel.expect_end();
 }
 
 #[test]
@@ -134,13 +134,13 @@ fn a_tunnel_that_announces_its_close_is_not_reused() {
     ] {
         let relay = Relay::start(&[]);
         let agent = Agent::connect(&relay, Dialect::V1, Value::Null);
-        let mut spare = Spare::of(&relay, &agent);
+        let mut tunnel = Tunnel::of(&relay, &agent);
         let mut client = relay.connect();
         client.ask(&ask("GET", &agent.path()));
-        spare.recv_request();
-        spare.send(format!("HTTP/{version} 200 OK\r\n{fields}Content-Length: 2\r\n\r\nhi"));
+        tunnel.recv_request();
+        tunnel.send(format!("HTTP/{version} 200 OK\r\n{fields}Content-Length: 2\r\n\r\nhi"));
         assert_eq!(client.response().text(), "hi", "{name}");
-        spare.expect_end();
+        tunnel.expect_end();
     }
 }
 

@@ -112,7 +112,7 @@ fn tokens_and_secrets_are_never_shown() {
     let mut agent = Agent::upgraded(address, &request, Dialect::V1, metadata);
     agent.await_open();
     guarded.relay.await_turn();
-    let spare = agent.welcome().tunnel_secret.expect("a secret").to_string();
+    let tunnel = agent.welcome().tunnel_secret.expect("a secret").to_string();
     let list = guarded.relay.admin_get("/socket");
     assert_eq!(list.json()[0]["metadata"], json!({ "name": "billing", "more": "public" }));
     agent.close(close::NORMAL, "");
@@ -121,7 +121,7 @@ fn tokens_and_secrets_are_never_shown() {
     });
     guarded.relay.signal(Signal::SIGTERM);
     let finished = guarded.relay.finish();
-    for secret in [BILLING, ANY, "hush-hush", &spare] {
+    for secret in [BILLING, ANY, "hush-hush", &tunnel] {
         for (name, text) in
             [("the list", list.text()), ("stdout", &finished.stdout), ("stderr", &finished.stderr)]
         {

@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use crate::agent::{Agent, ok};
 use crate::received_request::ReceivedRequest;
-use crate::spare::Spare;
-use crate::spares::Setup;
 use crate::support::{
     Ask, DISCONNECTS, Disconnect, Ending, Relay, Wire, ask, assert_error, eventually, is_pattern,
     pattern,
 };
+use crate::tunnel::Tunnel;
+use crate::tunnels::Setup;
 
 /// The answer that accepts a WebSocket.
 const ACCEPTED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
@@ -36,12 +36,12 @@ struct Upgraded {
 
 impl Upgraded {
     fn start(flags: &[&str]) -> Upgraded {
-        let Setup { relay, agent, mut spare, mut client, place } = Setup::start(flags);
+        let Setup { relay, agent, mut tunnel, mut client, place } = Setup::start(flags);
         client.ask(&websocket(&place));
-        spare.head();
-        spare.send(ACCEPTED);
+        tunnel.head();
+        tunnel.send(ACCEPTED);
         assert_eq!(client.head().status, 101);
-        Upgraded { relay, agent, caller: client, api: spare.into_wire(), place }
+        Upgraded { relay, agent, caller: client, api: tunnel.into_wire(), place }
     }
 
     /// A byte each way arrives.
@@ -63,16 +63,16 @@ impl Upgraded {
 
 #[test]
 fn an_upgrade_and_its_101_pass_without_other_hop_by_hop_fields() {
-    let mut spared = Setup::start(&[]);
-    let request = websocket(&format!("{}/ws?a=b", spared.place))
+    let mut setup = Setup::start(&[]);
+    let request = websocket(&format!("{}/ws?a=b", setup.place))
         .field("Connection", "HTTP2-Settings")
         .field("HTTP2-Settings", "AAMAAABk")
         .field("Keep-Alive", "timeout=5")
         .field("Origin", "https://elsewhere.example")
         .field("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
         .field("Sec-WebSocket-Version", "13");
-    spared.client.ask(&request);
-    let asked = ReceivedRequest { number: 0, head: spared.spare.head(), body: Vec::new() };
+    setup.client.ask(&request);
+    let asked = ReceivedRequest { number: 0, head: setup.tunnel.head(), body: Vec::new() };
     assert_eq!(asked.line(), "GET /ws?a=b");
     for (name, value) in [
         ("Connection", Some("Upgrade")),
@@ -87,8 +87,8 @@ fn an_upgrade_and_its_101_pass_without_other_hop_by_hop_fields() {
     ] {
         assert_eq!(asked.get(name), value, "{name}");
     }
-    spared.spare.send(ACCEPTED);
-    let head = spared.client.head();
+    setup.tunnel.send(ACCEPTED);
+    let head = setup.client.head();
     assert_eq!(head.status, 101);
     for (name, value) in [
         ("Connection", Some("Upgrade")),
@@ -107,16 +107,16 @@ fn an_upgrade_and_its_101_pass_without_other_hop_by_hop_fields() {
 #[test]
 fn bytes_sent_with_the_request_and_with_the_101_pass_after_them() {
     for splice in [&[][..], &["--no-splice"]] {
-        let Setup { relay: _relay, agent: _agent, mut spare, mut client, place } =
+        let Setup { relay: _relay, agent: _agent, mut tunnel, mut client, place } =
             Setup::start(splice);
         let early = pattern(3, 40_000);
         client.send([&websocket(&place).bytes()[..], &early].concat());
-        spare.head();
+        tunnel.head();
         let frames = pattern(5, 40_000);
-        spare.send([ACCEPTED.as_bytes(), &frames].concat());
+        tunnel.send([ACCEPTED.as_bytes(), &frames].concat());
         assert_eq!(client.head().status, 101);
         is_pattern(5, 40_000, &client.raw(40_000)).expect("the frames after the 101");
-        let mut api = spare.into_wire();
+        let mut api = tunnel.into_wire();
         is_pattern(3, 40_000, &api.raw(40_000)).expect("the bytes before the 101");
     }
 }
@@ -217,22 +217,22 @@ fn a_killed_relay_resets_both_sides() {
 
 #[test]
 fn an_upgrade_that_the_api_declines_is_an_ordinary_call() {
-    let mut spared = Setup::start(&[]);
-    spared.client.ask(&websocket(&spared.place));
-    spared.spare.head();
-    spared
-        .spare
+    let mut setup = Setup::start(&[]);
+    setup.client.ask(&websocket(&setup.place));
+    setup.tunnel.head();
+    setup
+        .tunnel
         .send("HTTP/1.1 426 Upgrade Required\r\nUpgrade: h3\r\nContent-Length: 2\r\n\r\nno");
-    let answer = spared.client.response();
+    let answer = setup.client.response();
     assert_eq!((answer.status(), answer.text()), (426, "no"));
     assert!(!answer.head.closes());
-    spared.assert_next_call_succeeds();
+    setup.assert_next_call_succeeds();
 }
 
 #[test]
 fn a_request_that_offers_no_valid_upgrade_passes_without_one() {
-    let mut spared = Setup::start(&[]);
-    let place = &spared.place;
+    let mut setup = Setup::start(&[]);
+    let place = &setup.place;
     let body = websocket(place).body("hi");
     let http2 = ask("GET", place).field("Connection", "Upgrade, HTTP2-Settings");
     let http2 = http2.field("Upgrade", "h2c").field("HTTP2-Settings", "AAMAAABk");
@@ -242,18 +242,18 @@ fn a_request_that_offers_no_valid_upgrade_passes_without_one() {
         ("not in Connection", ask("GET", place).field("Upgrade", "websocket")),
         ("to nothing", ask("GET", place).field("Connection", "Upgrade")),
     ] {
-        spared.client.ask(&request);
-        let asked = spared.spare.recv_request();
+        setup.client.ask(&request);
+        let asked = setup.tunnel.recv_request();
         for field in ["Connection", "Upgrade", "HTTP2-Settings"] {
             assert_eq!(asked.get(field), None, "{name}");
         }
-        spared.spare.send(ok(0));
-        assert_eq!(spared.client.response().status(), 200, "{name}");
+        setup.tunnel.send(ok(0));
+        assert_eq!(setup.client.response().status(), 200, "{name}");
     }
-    let mut old = spared.relay.connect();
-    old.ask(&websocket(&spared.place).http10());
-    assert_eq!(spared.spare.recv_request().get("Upgrade"), None, "HTTP/1.0");
-    spared.spare.send(ok(0));
+    let mut old = setup.relay.connect();
+    old.ask(&websocket(&setup.place).http10());
+    assert_eq!(setup.tunnel.recv_request().get("Upgrade"), None, "HTTP/1.0");
+    setup.tunnel.send(ok(0));
     assert_eq!(old.response().status(), 200, "HTTP/1.0");
 }
 
@@ -265,15 +265,15 @@ fn a_switch_to_what_was_not_offered_is_a_bad_gateway() {
         ("another protocol", true, accepted("Upgrade: h2c")),
         ("no protocol", true, accepted("X: y")),
     ] {
-        let mut spared = Setup::start(&[]);
-        let place = &spared.place;
+        let mut setup = Setup::start(&[]);
+        let place = &setup.place;
         let request = if upgrade { websocket(place) } else { ask("GET", place) };
-        spared.client.ask(&request);
-        spared.spare.head();
-        spared.spare.send(answer);
-        assert_error(name, &spared.client.response(), (502, "AgentBrokeError", None));
-        spared.spare.expect_end();
-        spared.relay.await_turn();
+        setup.client.ask(&request);
+        setup.tunnel.head();
+        setup.tunnel.send(answer);
+        assert_error(name, &setup.client.response(), (502, "AgentBrokeError", None));
+        setup.tunnel.expect_end();
+        setup.relay.await_turn();
     }
 }
 
@@ -297,13 +297,13 @@ fn an_upgraded_tunnel_makes_room_for_another_one() {
     let Upgraded { relay, agent, place, .. } = &upgraded;
     let agents = || relay.admin_get("/socket").json()[0].clone();
     assert_eq!((&agents()["spares"], &agents()["requests_in_flight"]), (&0.into(), &1.into()));
-    let mut spare = Spare::of(relay, agent);
+    let mut tunnel = Tunnel::of(relay, agent);
     let mut client = relay.connect();
     client.ask(&websocket(place));
-    spare.head();
-    spare.send(ACCEPTED);
+    tunnel.head();
+    tunnel.send(ACCEPTED);
     assert_eq!(client.head().status, 101);
-    let _spare = Spare::of(relay, agent);
+    let _tunnel = Tunnel::of(relay, agent);
     let answer = relay.exchange(&websocket(place));
     assert_error("two are in flight", &answer, (503, "TooBusyError", None));
     assert_eq!(agents()["spares"], 1);

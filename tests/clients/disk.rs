@@ -75,7 +75,7 @@ fn an_error_of_the_disk_while_more_is_received_is_reported_on_both_sides() {
     // The system reports it once: the last sync succeeds.
     let fault = "--inject=fdatasync:error=EIO:when=1";
     let receiving = traced(&there, fault, &[&id, "-o", "a"]);
-    let why = "cannot write the received data to the disk: Input/output error";
+    let why = "cannot write the received data to the disk: I/O error";
     assert_ended("receive", &receiving.finish(), 1, why);
     assert_ended("send", &sending.finish(), 4, why);
     assert_eq!(there.names(), ["a.partial", "log"]);
@@ -164,7 +164,7 @@ fn a_file_beyond_the_limit_of_the_shell_is_reported_on_both_sides() {
             format!("ulimit -f 100; exec {} receive {id} {flags}", env!("CARGO_BIN_EXE_rdv"));
         receiving.args(["-c", &script]);
         let got = Process::start(receiving).finish();
-        assert_ended("receive", &got, 1, "File too large (os error 27)");
+        assert_ended("receive", &got, 1, "file too large");
         assert_ended("send", &sending.finish(), 4, "File too large (os error 27)");
     }
 }

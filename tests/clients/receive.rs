@@ -241,7 +241,7 @@ fn an_unwritable_directory_is_refused_before_the_stream_is_consumed() {
         command.env("RDV_RELAY", relay.url("")).env("RDV_CLIENT_CONFIG", "/dev/null");
         without_root(&mut command);
         let got = Process::start(command).finish();
-        assert_ended(&format!("{flags:?}"), &got, 1, "no file can be made there");
+        assert_ended(&format!("{flags:?}"), &got, 1, "no file can be created there");
         assert_eq!(relay.await_state(&id, "SRC_CONNECTED")["active"], true, "{flags:?}");
     }
     drop(sending);

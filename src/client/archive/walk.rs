@@ -65,5 +65,5 @@ fn present<T>(path: &Path, result: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> io::Error {
-    io_error(error.kind(), format!("cannot read {}: {}", shown(path), cause(&error)))
+    io_error(error.kind(), format!("cannot read {}: {}", shown(path), cause(error)))
 }

@@ -164,7 +164,7 @@ impl Output {
         let absent = [Errno::ENXIO, Errno::ENOENT, Errno::ECONNREFUSED, Errno::EAGAIN];
         let errno = error.raw_os_error().map(Errno::from_raw);
         if self.reported != errno && !errno.is_some_and(|errno| absent.contains(&errno)) {
-            log::error!("cannot open the output: {}", cause(&error));
+            log::error!("cannot open the output: {}", cause(error));
         }
         self.reported = errno;
     }

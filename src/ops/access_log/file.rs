@@ -146,7 +146,7 @@ fn open(place: &LogTarget) -> io::Result<File> {
 
 fn not_opened(place: &LogTarget, error: &io::Error) -> io::Error {
     let advice = "name a file that this user may write to";
-    let why = format!("cannot open the access log {}: {}; {advice}", name(place), cause(&error));
+    let why = format!("cannot open the access log {}: {}; {advice}", name(place), cause(error));
     io::Error::new(error.kind(), why)
 }
 

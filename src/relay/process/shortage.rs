@@ -96,7 +96,7 @@ impl Shortage {
             log::error!(
                 "accepting pauses for {} ms{listener}: {}",
                 PAUSE.as_millis(),
-                cause(&error)
+                cause(error)
             );
         }
     }

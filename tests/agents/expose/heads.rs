@@ -39,10 +39,10 @@ fn with_fields(target: &str, count: usize) -> Ask {
 
 #[test]
 fn heads_up_to_the_limit_pass_and_only_longer_ones_are_refused() {
-    for spares in ["0", "2"] {
+    for tunnels in ["0", "2"] {
         let api = api();
         let relay = Relay::start(&["--max-head", "1MiB"]);
-        let process = exposed(&url(&api), &relay, &["--tunnels", spares]);
+        let process = exposed(&url(&api), &relay, &["--tunnels", tunnels]);
         // In progress during all of them.
         let mut other = Wire::connect(relay.address());
         other.send("PUT /api/billing/0 HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n");
@@ -64,11 +64,11 @@ fn heads_up_to_the_limit_pass_and_only_longer_ones_are_refused() {
         ] {
             let response = relay.exchange(&request);
             let message = String::from_utf8_lossy(&response.body);
-            assert_eq!(response.status(), status, "{name}, {spares}: {message}");
+            assert_eq!(response.status(), status, "{name}, {tunnels}: {message}");
         }
         other.send("hi");
-        assert_eq!(other.response().status(), 200, "{spares}: nothing happened to it");
+        assert_eq!(other.response().status(), 200, "{tunnels}: nothing happened to it");
         let printed = end(process).stderr;
-        assert_eq!(printed.matches(" connected to ").count(), 1, "{spares}: {printed}");
+        assert_eq!(printed.matches(" connected to ").count(), 1, "{tunnels}: {printed}");
     }
 }

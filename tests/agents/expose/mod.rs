@@ -12,9 +12,9 @@ mod relay_end;
 #[allow(dead_code, reason = "made for uploads; an API needs less")]
 mod server;
 mod silence;
-mod spares;
 mod spelling;
 mod starting;
 mod through_relay;
 mod tokens;
+mod tunnels;
 mod upgraded;

@@ -10,7 +10,7 @@ use crate::support::{TEST_TIMEOUT, Wire};
 /// Accepts tunnels.
 pub(crate) struct RelayEnd {
     address: SocketAddr,
-    spares: Receiver<(Vec<String>, TcpStream)>,
+    tunnels: Receiver<(Vec<String>, TcpStream)>,
 }
 
 impl RelayEnd {
@@ -25,7 +25,7 @@ impl RelayEnd {
     pub(crate) fn answering(answer: &'static str) -> RelayEnd {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         let address = listener.local_addr().expect("an address");
-        let (sender, spares) = mpsc::channel();
+        let (sender, tunnels) = mpsc::channel();
         thread::spawn(move || {
             for socket in listener.incoming().map_while(Result::ok) {
                 let mut lines = Vec::new();
@@ -45,7 +45,7 @@ impl RelayEnd {
                 }
             }
         });
-        RelayEnd { address, spares }
+        RelayEnd { address, tunnels }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -54,7 +54,7 @@ impl RelayEnd {
 
     /// The next tunnel, and the request lines of its upgrade.
     pub(crate) fn tunnel_and_head(&self) -> (Wire, Vec<String>) {
-        let (lines, socket) = self.spares.recv_timeout(TEST_TIMEOUT).expect("a tunnel");
+        let (lines, socket) = self.tunnels.recv_timeout(TEST_TIMEOUT).expect("a tunnel");
         (Wire::over(socket), lines)
     }
 
@@ -65,6 +65,6 @@ impl RelayEnd {
 
     /// Tunnels that were opened and not taken yet.
     pub(crate) fn unexpected_connections(&self) -> usize {
-        self.spares.try_iter().count()
+        self.tunnels.try_iter().count()
     }
 }

@@ -18,7 +18,7 @@ fn await_call(relay: &Relay) {
 
 #[test]
 fn calls_of_an_unresponsive_agent_are_ended() {
-    for spares in ["0", "3"] {
+    for tunnels in ["0", "3"] {
         let (arrived, arrivals) = mpsc::channel();
         let api = Server::start(move |connection| {
             let request = connection.request()?;
@@ -35,7 +35,7 @@ fn calls_of_an_unresponsive_agent_are_ended() {
             Ok(None)
         });
         let relay = Relay::start(&["--agent-heartbeat", "1s"]);
-        let process = expose(&url(&api), &relay.url(""), &["--tunnels", spares]);
+        let process = expose(&url(&api), &relay.url(""), &["--tunnels", tunnels]);
         eventually("it is connected", || {
             (relay.get("/api/billing/").status() == 204).then_some(())
         });
@@ -44,7 +44,7 @@ fn calls_of_an_unresponsive_agent_are_ended() {
         assert_eq!(
             (begun.head().status, begun.body(4).as_slice()),
             (200, &b"half"[..]),
-            "{spares}"
+            "{tunnels}"
         );
         let mut held = Wire::connect(relay.address());
         held.ask(&ask("GET", "/api/billing/held"));
@@ -53,8 +53,8 @@ fn calls_of_an_unresponsive_agent_are_ended() {
         }
         process.signal(Signal::SIGSTOP);
         // Each read times out long before the response or transfer does.
-        assert_ne!(begun.rest().1, Ending::Complete, "{spares}");
-        assert_eq!(held.response().status(), 502, "{spares}");
+        assert_ne!(begun.rest().1, Ending::Complete, "{tunnels}");
+        assert_eq!(held.response().status(), 502, "{tunnels}");
         process.signal(Signal::SIGCONT);
         api.release();
         eventually("it is back", || (relay.get("/api/billing/").status() == 204).then_some(()));

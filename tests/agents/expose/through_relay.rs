@@ -27,9 +27,9 @@ pub(crate) fn await_tunnels(relay: &Relay, count: u64) {
 #[test]
 fn clients_reach_the_api_by_name_with_and_without_tunnels() {
     const BYTES: usize = 2 << 20;
-    for spares in ["0", "3"] {
+    for tunnels in ["0", "3"] {
         let (api, relay) = (echo(), Relay::start(&[]));
-        let process = exposed(&url(&api), &relay, &["--tunnels", spares]);
+        let process = exposed(&url(&api), &relay, &["--tunnels", tunnels]);
         let mut client = Wire::connect(relay.address());
         for seed in 0..4 {
             let body = pattern(seed, BYTES);
@@ -38,13 +38,13 @@ fn clients_reach_the_api_by_name_with_and_without_tunnels() {
             );
             client.send([head.as_bytes(), &body].concat());
             let response = client.response();
-            assert_eq!((response.status(), response.ending), (200, Ending::Complete), "{spares}");
+            assert_eq!((response.status(), response.ending), (200, Ending::Complete), "{tunnels}");
             is_pattern(seed, BYTES, &response.body).expect("what was sent");
         }
         let finished = end(process);
         for seed in 0..4 {
             let line = format!(" PUT /a?b={seed} 200 {BYTES} bytes ");
-            assert!(finished.stderr.contains(&line), "{spares}: {}", finished.stderr);
+            assert!(finished.stderr.contains(&line), "{tunnels}: {}", finished.stderr);
         }
     }
 }
@@ -79,13 +79,13 @@ fn an_interrupted_response_is_truncated_for_the_client() {
         connection.send("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf")?;
         Ok(None)
     });
-    for spares in ["0", "2"] {
+    for tunnels in ["0", "2"] {
         let relay = Relay::start(&[]);
-        let process = exposed(&url(&api), &relay, &["--tunnels", spares]);
+        let process = exposed(&url(&api), &relay, &["--tunnels", tunnels]);
         for _ in 0..3 {
             let response = relay.exchange(&ask("GET", "/api/billing/"));
-            assert_eq!((response.status(), response.text()), (200, "half"), "{spares}");
-            assert_ne!(response.ending, Ending::Complete, "{spares}");
+            assert_eq!((response.status(), response.text()), (200, "half"), "{tunnels}");
+            assert_ne!(response.ending, Ending::Complete, "{tunnels}");
         }
         end(process);
     }
@@ -97,12 +97,12 @@ fn an_unreachable_api_is_reported_to_the_client() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
         listener.local_addr().expect("an address")
     };
-    for spares in ["0", "2"] {
+    for tunnels in ["0", "2"] {
         let relay = Relay::start(&[]);
-        let process = exposed(&format!("http://{nobody}"), &relay, &["--tunnels", spares]);
+        let process = exposed(&format!("http://{nobody}"), &relay, &["--tunnels", tunnels]);
         let response = relay.exchange(&ask("GET", "/api/billing/"));
-        assert_eq!(response.status(), 502, "{spares}");
-        assert_eq!(response.json()["name"], "ApiUnreachableError", "{spares}");
+        assert_eq!(response.status(), 502, "{tunnels}");
+        assert_eq!(response.json()["name"], "ApiUnreachableError", "{tunnels}");
         let stderr = end(process).stderr;
         let warned = stderr.lines().next().expect("a line");
         assert!(warned.contains(" WARN ] ") && warned.contains(&nobody.to_string()), "{stderr}");
@@ -133,7 +133,7 @@ fn a_client_disconnect_closes_the_connection_to_a_silent_api() {
     for (name, begun) in
         [("an idle event stream", "HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n"), ("a long poll", "")]
     {
-        for spares in ["0", "2"] {
+        for tunnels in ["0", "2"] {
             let (called, call) = mpsc::channel();
             let api = Server::start(move |connection| {
                 let head = connection.head()?;
@@ -145,17 +145,17 @@ fn a_client_disconnect_closes_the_connection_to_a_silent_api() {
                 Ok(Some(head))
             });
             let relay = Relay::start(&[]);
-            let process = exposed(&url(&api), &relay, &["--tunnels", spares]);
+            let process = exposed(&url(&api), &relay, &["--tunnels", tunnels]);
             let mut client = Wire::connect(relay.address());
             client.ask(&ask("GET", "/api/billing/silent"));
             if begun.is_empty() {
                 call.recv_timeout(TEST_TIMEOUT).expect("the API is called");
             } else {
-                assert_eq!(client.head().status, 200, "{name}, {spares}");
+                assert_eq!(client.head().status, 200, "{name}, {tunnels}");
             }
             drop(client);
             api.release();
-            assert_eq!(api.request().line, "GET /silent HTTP/1.1", "{name}, {spares}");
+            assert_eq!(api.request().line, "GET /silent HTTP/1.1", "{name}, {tunnels}");
             let stderr = end(process).stderr;
             let status = if begun.is_empty() { "-" } else { "200" };
             let line = format!(" GET /silent {status} ");

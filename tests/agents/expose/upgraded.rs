@@ -7,10 +7,10 @@ use nix::sys::signal::Signal;
 
 use crate::expose::command::end;
 use crate::expose::through_relay::{await_tunnels, exposed};
-use crate::spare::Spare;
 use crate::support::{
     Ask, Authority, Ending, Process, Relay, Terminator, Wire, ask, is_pattern, pattern,
 };
+use crate::tunnel::Tunnel;
 
 const ACCEPTED: &str =
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\nX: y\r\n\r\n";
@@ -29,11 +29,11 @@ fn websocket(target: &str) -> Ask {
 
 /// The next connection to the API with a request, and the head of that; the command also connects
 /// to see whether the API listens.
-fn recv_head(listener: &TcpListener) -> (String, Spare) {
+fn recv_head(listener: &TcpListener) -> (String, Tunnel) {
     loop {
         let (stream, _) = listener.accept().expect("a connection");
         if stream.peek(&mut [0]).is_ok_and(|count| count > 0) {
-            let mut api = Spare::over(stream);
+            let mut api = Tunnel::over(stream);
             return (api.head(), api);
         }
     }

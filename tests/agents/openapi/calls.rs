@@ -72,9 +72,9 @@ fn a_generated_client_calls_every_operation() {
     let generated = tempfile::tempdir().expect("a directory");
     let folder = generated.path().to_str().expect("UTF-8");
     let package = format!("{folder}/store");
-    for spares in ["0", "4"] {
+    for tunnels in ["0", "4"] {
         let relay = Relay::start(&[]);
-        let _agent = expose(&service, &relay, &["--tunnels", spares]);
+        let _agent = expose(&service, &relay, &["--tunnels", tunnels]);
         let description = relay.url("/api/store/openapi.json");
         if !generated.path().join("store").exists() {
             let flags = ["--url", &description, "--meta", "none", "--output-path", &package];
@@ -83,7 +83,7 @@ fn a_generated_client_calls_every_operation() {
         }
         let calls = sibling_file("calls.py");
         let printed = run(installed.command("python", &["-B", &calls, folder, &description]));
-        assert_eq!(printed.stdout, b"all calls are as expected\n", "{spares}");
+        assert_eq!(printed.stdout, b"all calls are as expected\n", "{tunnels}");
     }
 }
 

@@ -25,9 +25,9 @@ fn call_service(service: &Service, method: &str, path: &str) -> String {
 #[test]
 fn events_arrive_as_they_happen_and_end_with_their_reader() {
     let Some(installed) = installed() else { return };
-    for spares in ["0", "4"] {
+    for tunnels in ["0", "4"] {
         let (service, relay) = (Service::start(&installed), Relay::start(&[]));
-        let _agent = expose(&service, &relay, &["--tunnels", spares]);
+        let _agent = expose(&service, &relay, &["--tunnels", tunnels]);
         let reader = Process::start(curl(&["-N", &relay.url("/api/store/watch")]));
         let sees = |event: &str| {
             eventually(event, || reader.stdout().ends_with(event).then_some(()));
@@ -37,7 +37,7 @@ fn events_arrive_as_they_happen_and_end_with_their_reader() {
             call_service(&service, "POST", "/ticks");
             sees(event);
         }
-        assert_eq!(call_service(&service, "GET", "/watchers"), "1", "{spares}");
+        assert_eq!(call_service(&service, "GET", "/watchers"), "1", "{tunnels}");
         drop(reader);
         eventually("the service sees the disconnect", || {
             (call_service(&service, "GET", "/watchers") == "0").then_some(())
@@ -53,9 +53,9 @@ fn a_large_file_is_returned_unchanged() {
     let path = |name: &str| scene.path().join(name).to_str().expect("UTF-8").to_owned();
     fs::write(path("there"), pattern(5, BYTES)).expect("a file");
     let service = Service::start(&installed);
-    for spares in ["0", "4"] {
+    for tunnels in ["0", "4"] {
         let relay = Relay::start(&[]);
-        let _agent = expose(&service, &relay, &["--tunnels", spares]);
+        let _agent = expose(&service, &relay, &["--tunnels", tunnels]);
         let url = relay.url("/api/store/files/large");
         // With a known length, and without.
         for sent in [["-T", &path("there")], ["-T", "-"]] {
@@ -63,12 +63,15 @@ fn a_large_file_is_returned_unchanged() {
             let upload = upload.stdin(fs::File::open(path("there")).expect("a file")).output();
             let upload = upload.expect("curl");
             let printed = String::from_utf8_lossy(&upload.stderr);
-            assert!(upload.status.success(), "{spares} {sent:?}: {printed}");
+            assert!(upload.status.success(), "{tunnels} {sent:?}: {printed}");
             let stdout = String::from_utf8_lossy(&upload.stdout).into_owned();
-            assert!(stdout.contains(&format!("\"bytes\":{BYTES},")), "{spares} {sent:?}: {stdout}");
+            assert!(
+                stdout.contains(&format!("\"bytes\":{BYTES},")),
+                "{tunnels} {sent:?}: {stdout}"
+            );
         }
         let download = curl(&["-o", &path("back"), &url]).status().expect("curl");
-        assert!(download.success(), "{spares}: {download}");
+        assert!(download.success(), "{tunnels}: {download}");
         let back = fs::read(path("back")).expect("a file");
         is_pattern(5, BYTES, &back).expect("what was sent");
     }
@@ -79,9 +82,9 @@ fn a_hundred_concurrent_calls_get_their_own_responses() {
     const CALLS: usize = 100;
     let Some(installed) = installed() else { return };
     let service = Service::start(&installed);
-    for spares in ["0", "4"] {
+    for tunnels in ["0", "4"] {
         let relay = Relay::start(&[]);
-        let _agent = expose(&service, &relay, &["--tunnels", spares]);
+        let _agent = expose(&service, &relay, &["--tunnels", tunnels]);
         let together = Barrier::new(CALLS);
         thread::scope(|scope| {
             for number in 0..CALLS {
@@ -93,7 +96,7 @@ fn a_hundred_concurrent_calls_get_their_own_responses() {
                     let response = wire.exchange(&ask("GET", &target));
                     let printed = (response.status(), response.text(), response.ending);
                     let greeting = format!("{{\"text\":\"Hello, {number}\"}}");
-                    assert_eq!(printed, (200, greeting.as_str(), Ending::Complete), "{spares}");
+                    assert_eq!(printed, (200, greeting.as_str(), Ending::Complete), "{tunnels}");
                 });
             }
         });

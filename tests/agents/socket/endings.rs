@@ -62,7 +62,7 @@ fn a_stopping_server_closes_with_going_away() {
             }
             // The original would take a close frame as final.
             Dialect::Text => {
-                served.expect_err("the connection was cut");
+                served.expect_err("closed without a close frame");
                 assert!(matches!(error, Error::Network { .. }), "{error}");
             }
         }

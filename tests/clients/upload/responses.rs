@@ -98,7 +98,7 @@ fn an_invalid_response_is_reported_as_such() {
     for (name, answer, hint) in [
         ("nothing", "", "without an answer"),
         ("another protocol", "SSH-2.0-OpenSSH_9.2\r\n", "not an HTTP/1.1 response"),
-        ("half a head", "HTTP/1.1 200 OK\r\nA:", "not an HTTP/1.1 response"),
+        ("half a head", "HTTP/1.1 200 OK\r\nA:", "incomplete"),
         (
             "two lengths",
             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",

@@ -42,7 +42,7 @@ fn reason(failure: &Failure) -> String {
 
 /// Whether a text has a path in it; the words for `EIO` are none.
 fn has_path(text: &str) -> bool {
-    text.split_whitespace().any(|word| word.contains('/') && word != "Input/output")
+    text.split_whitespace().any(|word| word.contains('/') && word != "I/O")
 }
 
 #[cfg(test)]
@@ -58,7 +58,7 @@ mod tests {
             ),
             ("cannot create /home/me/a: permission denied", "permission denied"),
             ("/home/me/a exists", "the file could not be written"),
-            ("/home/me/a: Input/output error (os error 5)", "Input/output error (os error 5)"),
+            ("/home/me/a: I/O error", "I/O error"),
         ] {
             assert_eq!(reason(&Failure::new(Exit::Local, why)), sent);
         }

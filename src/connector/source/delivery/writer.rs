@@ -28,10 +28,10 @@ impl<F: RecordFeed> Delivery<F> {
             if self.feed.is_durable() && self.again.is_none() {
                 log::error!(
                     "records could not be written, and wait in the spool: {}",
-                    cause(&error)
+                    cause(error)
                 );
             } else if !self.feed.is_durable() {
-                log::error!("a record could not be written: {}", cause(&error));
+                log::error!("a record could not be written: {}", cause(error));
             }
             self.stuck = stuck;
             return self.not_kept(done);

@@ -8,7 +8,7 @@ use crate::received_request::ReceivedRequest;
 use crate::support::{Ask, Relay, TEST_TIMEOUT, Wire, ask};
 
 /// A tunnel opened by an agent.
-pub(crate) struct Spare {
+pub(crate) struct Tunnel {
     stream: TcpStream,
     received: Vec<u8>,
 }
@@ -22,13 +22,13 @@ pub(crate) fn open_request(connection: &str, secret: &str) -> Ask {
         .field("Rdv-Spare", secret)
 }
 
-impl Spare {
+impl Tunnel {
     /// A tunnel of this agent.
-    pub(crate) fn of(relay: &Relay, agent: &Agent) -> Spare {
-        Spare::at(relay.address(), agent)
+    pub(crate) fn of(relay: &Relay, agent: &Agent) -> Tunnel {
+        Tunnel::at(relay.address(), agent)
     }
 
-    pub(crate) fn at(address: SocketAddr, agent: &Agent) -> Spare {
+    pub(crate) fn at(address: SocketAddr, agent: &Agent) -> Tunnel {
         let welcome = agent.welcome();
         let secret = welcome.tunnel_secret.expect("a secret for tunnels").to_string();
         let mut wire = Wire::connect(address);
@@ -36,13 +36,13 @@ impl Spare {
         let head = wire.head();
         assert_eq!(head.status, 101, "{head:?}");
         assert_eq!(head.get("Upgrade"), Some("rdv.spare.v1"));
-        Spare { stream: wire.sender(), received: Vec::new() }
+        Tunnel { stream: wire.sender(), received: Vec::new() }
     }
 
     /// The same over any connection.
-    pub(crate) fn over(stream: TcpStream) -> Spare {
+    pub(crate) fn over(stream: TcpStream) -> Tunnel {
         stream.set_read_timeout(Some(TEST_TIMEOUT)).expect("SO_RCVTIMEO");
-        Spare { stream, received: Vec::new() }
+        Tunnel { stream, received: Vec::new() }
     }
 
     /// Reads once; returns whether bytes were received.

@@ -14,7 +14,7 @@ use crate::support::{Ending, TEST_TIMEOUT, Wire, is_pattern, pattern};
 struct Setup {
     relay: RelayEnd,
     /// They are closed with it.
-    spares: Option<IdleTunnels>,
+    tunnels: Option<IdleTunnels>,
     calls: Calls,
     served: Receiver<Served>,
 }
@@ -24,8 +24,8 @@ fn setup(api: &Server, count: usize) -> Setup {
     let relay = RelayEnd::new();
     let (sender, served) = mpsc::channel();
     let calls = Calls::new(move |call| drop(sender.send(call.clone())));
-    let spares = start(&relay, api, (count, calls.clone()), |status| panic!("refused: {status}"));
-    Setup { relay, spares: Some(spares), calls, served }
+    let tunnels = start(&relay, api, (count, calls.clone()), |status| panic!("refused: {status}"));
+    Setup { relay, tunnels: Some(tunnels), calls, served }
 }
 
 fn start(
@@ -101,7 +101,7 @@ fn the_configured_number_is_opened_with_the_tunnel_secret() {
 fn requests_are_served_in_sequence_on_one_connection() {
     let api = echo();
     let setup = setup(&api, 1);
-    let mut spare = setup.relay.tunnel();
+    let mut tunnel = setup.relay.tunnel();
     let body = "POST /a?b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello";
     let chunked = "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\
                    2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n";
@@ -111,8 +111,8 @@ fn requests_are_served_in_sequence_on_one_connection() {
         ("chunks", chunked.to_owned(), "hello"),
         ("again", get("/y"), ""),
     ] {
-        spare.send(request);
-        let response = spare.response();
+        tunnel.send(request);
+        let response = tunnel.response();
         assert_eq!((response.status(), response.text()), (200, answer), "{name}");
         assert_eq!(response.ending, Ending::Complete, "{name}");
         let served = setup.served();
@@ -124,9 +124,9 @@ fn requests_are_served_in_sequence_on_one_connection() {
 #[test]
 fn each_served_request_is_reported() {
     let setup = setup(&sending("HTTP/1.1 404 X\r\nContent-Length: 3\r\n\r\nno\n"), 1);
-    let mut spare = setup.relay.tunnel();
-    spare.send(get("/there?x=1"));
-    assert_eq!(spare.response().status(), 404);
+    let mut tunnel = setup.relay.tunnel();
+    tunnel.send(get("/there?x=1"));
+    assert_eq!(tunnel.response().status(), 404);
     let served = setup.served();
     assert_eq!((served.method.as_str(), served.path.as_str()), ("GET", "/there?x=1"));
     assert_eq!((served.status, served.bytes, served.whole), (Some(404), 3, true));
@@ -148,10 +148,10 @@ fn responses_are_framed_to_keep_the_connection_open() {
         ("nothing", "HTTP/1.1 204 No Content\r\n\r\n", None, ""),
     ] {
         let setup = setup(&sending(wire), 1);
-        let mut spare = setup.relay.tunnel();
+        let mut tunnel = setup.relay.tunnel();
         for _ in 0..2 {
-            spare.send(get("/"));
-            let response = spare.response();
+            tunnel.send(get("/"));
+            let response = tunnel.response();
             assert_eq!(response.head.get("content-length"), length, "{name}");
             assert_eq!((response.text(), response.ending), (body, Ending::Complete), "{name}");
         }
@@ -162,10 +162,10 @@ fn responses_are_framed_to_keep_the_connection_open() {
 #[test]
 fn a_head_request_is_answered_without_a_body() {
     let setup = setup(&sending("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"), 1);
-    let mut spare = setup.relay.tunnel();
+    let mut tunnel = setup.relay.tunnel();
     for _ in 0..2 {
-        spare.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
-        let response = spare.response_to("HEAD");
+        tunnel.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
+        let response = tunnel.response_to("HEAD");
         assert_eq!(response.head.get("content-length"), Some("9"));
     }
 }
@@ -180,10 +180,10 @@ fn large_responses_of_any_framing_arrive_complete() {
     let closing = [b"HTTP/1.1 200 OK\r\n\r\n", &body[..]].concat();
     for (name, wire) in [("length", plain), ("chunks", chunked), ("close", closing)] {
         let setup = setup(&sending(wire), 1);
-        let mut spare = setup.relay.tunnel();
+        let mut tunnel = setup.relay.tunnel();
         for _ in 0..2 {
-            spare.send(get("/"));
-            let response = spare.response();
+            tunnel.send(get("/"));
+            let response = tunnel.response();
             assert_eq!(response.ending, Ending::Complete, "{name}");
             is_pattern(1, BYTES, &response.body).expect(name);
             assert_eq!(setup.served().bytes, BYTES as u64, "{name}");
@@ -199,9 +199,9 @@ fn an_interrupted_response_closes_the_tunnel_and_a_new_one_opens() {
         ("much", format!("HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n{}", "x".repeat(50_000))),
     ] {
         let setup = setup(&sending(wire), 1);
-        let mut spare = setup.relay.tunnel();
-        spare.send(get("/"));
-        let response = spare.response();
+        let mut tunnel = setup.relay.tunnel();
+        tunnel.send(get("/"));
+        let response = tunnel.response();
         assert_eq!(response.status(), 200, "{name}");
         assert_ne!(response.ending, Ending::Complete, "{name}");
         assert!(!setup.served().whole, "{name}");
@@ -219,12 +219,12 @@ fn events_are_forwarded_as_they_are_sent() {
         Ok(Some(request))
     });
     let setup = setup(&server, 1);
-    let mut spare = setup.relay.tunnel();
-    spare.send(get("/events"));
-    assert_eq!(spare.head().get("content-type"), Some("text/event-stream"));
-    assert_eq!(spare.body(9), b"data: 1\n\n");
+    let mut tunnel = setup.relay.tunnel();
+    tunnel.send(get("/events"));
+    assert_eq!(tunnel.head().get("content-type"), Some("text/event-stream"));
+    assert_eq!(tunnel.body(9), b"data: 1\n\n");
     server.release();
-    assert_eq!(spare.rest(), (b"data: 2\n\n".to_vec(), Ending::Complete));
+    assert_eq!(tunnel.rest(), (b"data: 2\n\n".to_vec(), Ending::Complete));
 }
 
 #[test]
@@ -240,13 +240,13 @@ fn a_relay_disconnect_closes_the_connection_to_the_api() {
             Ok(Some(request))
         });
         let setup = setup(&server, 1);
-        let mut spare = setup.relay.tunnel();
-        spare.send(get("/slow"));
+        let mut tunnel = setup.relay.tunnel();
+        tunnel.send(get("/slow"));
         if !wire.is_empty() {
-            spare.head();
-            spare.body(4);
+            tunnel.head();
+            tunnel.body(4);
         }
-        drop(spare);
+        drop(tunnel);
         assert_eq!(server.request().line, "GET /slow HTTP/1.1", "{name}");
         assert!(!setup.served().whole, "{name}");
     }
@@ -256,13 +256,13 @@ fn a_relay_disconnect_closes_the_connection_to_the_api() {
 fn an_early_response_is_forwarded_and_the_rest_of_the_request_unread() {
     let api = sending("HTTP/1.1 413 X\r\nContent-Length: 4\r\n\r\nlong");
     let setup = setup(&api, 1);
-    let mut spare = setup.relay.tunnel();
-    spare.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nsome");
-    let response = spare.response();
+    let mut tunnel = setup.relay.tunnel();
+    tunnel.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nsome");
+    let response = tunnel.response();
     assert_eq!((response.status(), response.text()), (413, "long"));
     assert_eq!(response.ending, Ending::Complete);
     // Bytes after this on the connection would be read as the rest of the body, so it closes.
-    assert!(spare.try_response().is_err());
+    assert!(tunnel.try_response().is_err());
     setup.relay.tunnel();
 }
 
@@ -282,25 +282,25 @@ fn a_response_may_overlap_with_its_request() {
         Ok(None)
     });
     let setup = setup(&server, 1);
-    let mut spare = setup.relay.tunnel();
-    spare.send("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
-    assert_eq!(spare.head().status, 200);
-    let mut sender = spare.sender();
+    let mut tunnel = setup.relay.tunnel();
+    tunnel.send("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert_eq!(tunnel.head().status, 200);
+    let mut sender = tunnel.sender();
     for piece in ["one", "two"] {
         sender.write_all(format!("3\r\n{piece}\r\n").as_bytes()).expect("room");
-        assert_eq!(spare.body(3), piece.as_bytes());
+        assert_eq!(tunnel.body(3), piece.as_bytes());
     }
     sender.write_all(b"0\r\n\r\n").expect("room");
-    assert_eq!(spare.rest(), (Vec::new(), Ending::Complete));
+    assert_eq!(tunnel.rest(), (Vec::new(), Ending::Complete));
 }
 
 #[test]
 fn an_interrupted_request_is_incomplete_at_the_api() {
     let api = echo();
     let setup = setup(&api, 1);
-    let mut spare = setup.relay.tunnel();
-    spare.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nhalf");
-    drop(spare);
+    let mut tunnel = setup.relay.tunnel();
+    tunnel.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nhalf");
+    drop(tunnel);
     let received = api.request();
     // The end can arrive before the data that precedes it.
     assert!(!received.is_complete && b"half".starts_with(&received.body), "{received:?}");
@@ -310,10 +310,10 @@ fn an_interrupted_request_is_incomplete_at_the_api() {
 fn a_failing_api_is_a_bad_gateway_and_the_tunnel_stays_open() {
     let api = sending("");
     let setup = setup(&api, 1);
-    let mut spare = setup.relay.tunnel();
+    let mut tunnel = setup.relay.tunnel();
     for _ in 0..2 {
-        spare.send(get("/"));
-        let response = spare.response();
+        tunnel.send(get("/"));
+        let response = tunnel.response();
         assert_eq!(response.status(), 502);
         assert_eq!(response.json()["name"], "ApiError");
     }
@@ -322,9 +322,9 @@ fn a_failing_api_is_a_bad_gateway_and_the_tunnel_stays_open() {
 #[test]
 fn an_invalid_request_closes_the_tunnel() {
     let setup = setup(&echo(), 1);
-    let mut spare = setup.relay.tunnel();
-    spare.send("what?\r\n\r\n");
-    assert!(spare.try_response().is_err());
+    let mut tunnel = setup.relay.tunnel();
+    tunnel.send("what?\r\n\r\n");
+    assert!(tunnel.try_response().is_err());
     setup.relay.tunnel();
 }
 
@@ -332,9 +332,9 @@ fn an_invalid_request_closes_the_tunnel() {
 fn stopping_the_agent_closes_its_tunnels() {
     let mut setup = setup(&echo(), 2);
     let mut both: Vec<Wire> = (0..2).map(|_| setup.relay.tunnel()).collect();
-    drop(setup.spares.take());
-    for spare in &mut both {
-        assert!(spare.try_response().is_err());
+    drop(setup.tunnels.take());
+    for tunnel in &mut both {
+        assert!(tunnel.try_response().is_err());
     }
     assert_eq!(setup.relay.unexpected_connections(), 0);
 }
@@ -344,7 +344,7 @@ fn tunnels_are_not_retried_indefinitely_at_a_relay_that_refuses_them() {
     let relay = RelayEnd::answering("HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n");
     let (sender, receiver) = mpsc::channel();
     let calls = Calls::new(|_| {});
-    let _spares = start(&relay, &echo(), (1, calls), move |status| {
+    let _tunnels = start(&relay, &echo(), (1, calls), move |status| {
         sender.send(status).expect("the test receives");
     });
     assert_eq!(receiver.recv_timeout(TEST_TIMEOUT), Ok(404));

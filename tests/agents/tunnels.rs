@@ -7,14 +7,14 @@ use rdv::mux::session::close;
 use serde_json::Value;
 
 use crate::agent::{Agent, BUSY, ok};
-use crate::spare::{Spare, open_request};
 use crate::support::{Ending, Relay, Wire, ask, assert_error, chunks, is_pattern, pattern};
+use crate::tunnel::{Tunnel, open_request};
 
 /// A relay, an agent with one tunnel, and a client.
 pub(crate) struct Setup {
     pub(crate) relay: Relay,
     pub(crate) agent: Agent,
-    pub(crate) spare: Spare,
+    pub(crate) tunnel: Tunnel,
     pub(crate) client: Wire,
     pub(crate) place: String,
 }
@@ -23,18 +23,18 @@ impl Setup {
     pub(crate) fn start(flags: &[&str]) -> Setup {
         let relay = Relay::start(&[BUSY, flags].concat());
         let agent = Agent::connect(&relay, Dialect::V1, Value::Null);
-        let spare = Spare::of(&relay, &agent);
+        let tunnel = Tunnel::of(&relay, &agent);
         let client = relay.connect();
         let place = agent.path();
-        Setup { relay, agent, spare, client, place }
+        Setup { relay, agent, tunnel, client, place }
     }
 
     /// A call over the tunnel, with an immediate response.
     pub(crate) fn assert_next_call_succeeds(&mut self) {
         self.client.ask(&ask("GET", &format!("{}/again", self.place)));
-        let request = self.spare.recv_request();
+        let request = self.tunnel.recv_request();
         assert_eq!(request.line(), "GET /again");
-        self.spare.respond_ok(b"fine");
+        self.tunnel.respond_ok(b"fine");
         assert_eq!(self.client.response().text(), "fine");
     }
 }
@@ -54,7 +54,7 @@ fn only_the_agent_can_open_its_tunnels() {
         let answer = relay.exchange(&open_request(connection, secret));
         assert_error(name, &answer, (403, "SpareRefusedError", None));
     }
-    let _spare = Spare::of(&relay, &agent);
+    let _tunnel = Tunnel::of(&relay, &agent);
     let answer = relay.exchange(&open_request(&id, &secret));
     assert_error("one too many", &answer, (403, "SpareRefusedError", None));
     assert_eq!(relay.admin_get("/socket").json()[0]["spares"], 1);
@@ -66,12 +66,12 @@ fn a_tunnel_is_reused() {
     for number in 0..5 {
         let request = ask("POST", &format!("{}/{number}", setup.place)).field("Keep-Alive", "x");
         setup.client.ask(&request.body(format!("body {number}")));
-        let request = setup.spare.recv_request();
+        let request = setup.tunnel.recv_request();
         assert_eq!(request.line(), format!("POST /{number}"));
         assert_eq!(request.body, format!("body {number}").as_bytes());
         assert_eq!(request.get("X-Forwarded-For"), Some("127.0.0.1"));
         assert_eq!(request.get("Keep-Alive"), None);
-        setup.spare.respond_ok(format!("answer {number}").as_bytes());
+        setup.tunnel.respond_ok(format!("answer {number}").as_bytes());
         let answer = setup.client.response();
         assert_eq!(answer.text(), format!("answer {number}"));
         let id = request.get("X-Correlation-Id");
@@ -100,8 +100,8 @@ fn a_tunnel_is_reusable_after_a_response_of_any_framing() {
         ),
     ] {
         setup.client.ask(&ask(method, &setup.place));
-        setup.spare.recv_request();
-        setup.spare.send(answer);
+        setup.tunnel.recv_request();
+        setup.tunnel.send(answer);
         let answer = setup.client.response_to(method);
         assert_eq!((answer.status(), answer.text()), (status, body), "{name}");
         assert_eq!(answer.ending, Ending::Complete, "{name}");
@@ -124,11 +124,11 @@ fn large_bodies_pass_unchanged_in_both_directions() {
         std::thread::scope(|scope| {
             let mut sender = setup.client.sender();
             scope.spawn(move || sender.write_all(&bytes).expect("an upload"));
-            let request = setup.spare.recv_request();
+            let request = setup.tunnel.recv_request();
             is_pattern(11, LENGTH, &request.body).unwrap_or_else(|why| panic!("{name}: {why}"));
         });
         std::thread::scope(|scope| {
-            let mut sender = setup.spare.sender();
+            let mut sender = setup.tunnel.sender();
             let answer = if name == "sized" {
                 [ok(LENGTH).as_bytes(), &data].concat()
             } else {
@@ -150,14 +150,14 @@ fn large_bodies_pass_unchanged_in_both_directions() {
 fn an_early_response_ends_the_upload_and_both_connections() {
     let mut setup = Setup::start(&[]);
     setup.client.ask(&ask("POST", &setup.place).length(1 << 30).raw_body(b"some"));
-    setup.spare.head();
-    setup.spare.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+    setup.tunnel.head();
+    setup.tunnel.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
     let answer = setup.client.response();
     assert_eq!((answer.status(), answer.text()), (403, "no"));
     assert!(answer.head.closes());
     setup.client.finish_sending();
     setup.client.expect_end();
-    setup.spare.drain();
+    setup.tunnel.drain();
     setup.relay.await_turn();
 }
 
@@ -165,12 +165,12 @@ fn an_early_response_ends_the_upload_and_both_connections() {
 fn a_tunnel_that_closes_after_its_response_is_not_reused() {
     let mut setup = Setup::start(&[]);
     setup.client.ask(&ask("GET", &setup.place));
-    setup.spare.recv_request();
-    setup.spare.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+    setup.tunnel.recv_request();
+    setup.tunnel.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
     let answer = setup.client.response();
     assert_eq!(answer.text(), "ok");
     assert!(!answer.head.closes(), "the client's connection is another one");
-    setup.spare.expect_end();
+    setup.tunnel.expect_end();
     // The next call uses the WebSocket.
     setup.client.ask(&ask("GET", &setup.place));
     let request = setup.agent.recv_request();
@@ -180,8 +180,8 @@ fn a_tunnel_that_closes_after_its_response_is_not_reused() {
 
 #[test]
 fn an_idle_tunnel_that_closes_fails_no_call() {
-    let Setup { relay, mut agent, spare, mut client, place } = Setup::start(&[]);
-    drop(spare);
+    let Setup { relay, mut agent, tunnel, mut client, place } = Setup::start(&[]);
+    drop(tunnel);
     crate::support::eventually("it is removed", || {
         (relay.admin_get("/socket").json()[0]["spares"] == 0).then_some(())
     });
@@ -198,18 +198,18 @@ fn a_tunnel_lost_during_a_call_is_a_bad_gateway_or_a_truncation() {
         ("within it", true, false, Ending::Closed),
         ("within it, HTTP/1.0", true, true, Ending::Reset),
     ] {
-        let Setup { relay, agent: _agent, mut spare, mut client, place } = Setup::start(&[]);
+        let Setup { relay, agent: _agent, mut tunnel, mut client, place } = Setup::start(&[]);
         let request = ask("GET", &place);
         client.ask(&if http10 { request.http10() } else { request });
-        spare.recv_request();
+        tunnel.recv_request();
         if begun {
-            spare.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n");
+            tunnel.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n");
             assert_eq!(client.head().status, 200, "{name}");
             assert_eq!(client.body(4), b"half", "{name}");
-            drop(spare);
+            drop(tunnel);
             assert_eq!(client.rest(), (Vec::new(), ending), "{name}");
         } else {
-            drop(spare);
+            drop(tunnel);
             assert_error(name, &client.response(), (502, "AgentGoneError", None));
         }
         relay.await_turn();
@@ -219,32 +219,32 @@ fn a_tunnel_lost_during_a_call_is_a_bad_gateway_or_a_truncation() {
 #[test]
 fn a_client_disconnect_closes_the_tunnel() {
     for begun in [false, true] {
-        let Setup { relay, agent: _agent, mut spare, client, place } = Setup::start(&[]);
+        let Setup { relay, agent: _agent, mut tunnel, client, place } = Setup::start(&[]);
         let mut client = client;
         client.ask(&ask("GET", &place));
-        spare.recv_request();
+        tunnel.recv_request();
         if begun {
-            spare.send(format!("{}half", ok(100)));
+            tunnel.send(format!("{}half", ok(100)));
             assert_eq!(client.head().status, 200);
         }
         drop(client);
-        spare.expect_end();
+        tunnel.expect_end();
         relay.await_turn();
     }
 }
 
 #[test]
 fn a_call_through_a_tunnel_outlives_the_websocket() {
-    let Setup { relay, mut agent, mut spare, mut client, place } = Setup::start(&[]);
+    let Setup { relay, mut agent, mut tunnel, mut client, place } = Setup::start(&[]);
     client.ask(&ask("GET", &place));
-    spare.recv_request();
+    tunnel.recv_request();
     agent.close(close::NORMAL, "");
     crate::support::eventually("the agent disconnects", || {
         (relay.get(&place).status() == 404).then_some(())
     });
-    spare.respond_ok(b"still here");
+    tunnel.respond_ok(b"still here");
     assert_eq!(client.response().text(), "still here");
-    spare.expect_end();
+    tunnel.expect_end();
 }
 
 #[test]
@@ -254,21 +254,21 @@ fn pipelining_and_expect_100_continue_work_through_a_tunnel() {
     let all = [get(0), get(1), get(2)].concat();
     setup.client.send(all);
     for number in 0..3 {
-        assert_eq!(setup.spare.recv_request().line(), format!("GET /{number}"));
-        setup.spare.respond_ok(number.to_string().as_bytes());
+        assert_eq!(setup.tunnel.recv_request().line(), format!("GET /{number}"));
+        setup.tunnel.respond_ok(number.to_string().as_bytes());
         assert_eq!(setup.client.response().text(), number.to_string());
     }
     let expecting = ask("POST", &setup.place).field("Expect", "100-continue").length(2);
     setup.client.ask(&expecting);
     setup.client.expect_continue();
     setup.client.send("hi");
-    assert_eq!(setup.spare.recv_request().body, b"hi");
-    setup.spare.respond_ok(b"");
+    assert_eq!(setup.tunnel.recv_request().body, b"hi");
+    setup.tunnel.respond_ok(b"");
     assert_eq!(setup.client.response().status(), 200);
     let mut old = setup.relay.connect();
     old.ask(&ask("GET", &setup.place).http10());
-    setup.spare.recv_request();
-    setup.spare.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nold\r\n0\r\n\r\n");
+    setup.tunnel.recv_request();
+    setup.tunnel.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nold\r\n0\r\n\r\n");
     let answer = old.response();
     assert_eq!((answer.text(), answer.ending), ("old", Ending::Complete));
     setup.assert_next_call_succeeds();
@@ -283,11 +283,11 @@ fn a_failed_call_does_not_truncate_the_previous_response() {
     let mut client = Wire::connect_narrow(setup.relay.address());
     let body = pattern(0, 300_000);
     client.ask(&ask("GET", &setup.place));
-    setup.spare.recv_request();
-    setup.spare.respond_ok(&body);
+    setup.tunnel.recv_request();
+    setup.tunnel.respond_ok(&body);
     client.ask(&ask("POST", &setup.place).chunked().raw_body(b"5\r\nhello\r\n"));
-    setup.spare.head();
-    setup.spare.send([ok(1000).as_bytes(), BEGUN].concat());
+    setup.tunnel.head();
+    setup.tunnel.send([ok(1000).as_bytes(), BEGUN].concat());
     setup.relay.await_turn();
     // Not a valid chunk size, followed by more bytes than one read takes.
     client.send_what_fits(&b"no size\r\n".repeat(60_000)).expect("a connection");
