@@ -1,5 +1,5 @@
 //! The spelling of field names as they were received. The `http` crate has names in lower case only,
-//! but some programs compare them as they are (RFC 9110, section 5.1, lets them arrive in any case).
+//! but some programs compare them as they are (RFC 9110, section 5.1, allows any case).
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Extensions, header};

@@ -258,6 +258,25 @@ fn a_request_that_offers_no_valid_upgrade_passes_without_one() {
 }
 
 #[test]
+fn calls_leave_the_last_idle_tunnel_to_upgrades() {
+    let Setup { relay, mut agent, mut tunnel, mut client, place } = Setup::start(&[]);
+    let mut second = Tunnel::of(&relay, &agent);
+    client.ask(&ask("GET", &format!("{place}/events")));
+    assert_eq!(second.recv_request().line(), "GET /events");
+    // That response goes on, as event streams do.
+    let mut other = relay.connect();
+    other.ask(&ask("GET", &format!("{place}/through-websocket")));
+    let request = agent.recv_request();
+    assert_eq!(request.line(), "GET /through-websocket");
+    agent.respond_ok(request.number, b"");
+    assert_eq!(other.response().status(), 200);
+    other.ask(&websocket(&place));
+    tunnel.head();
+    tunnel.send(ACCEPTED);
+    assert_eq!(other.head().status, 101);
+}
+
+#[test]
 fn a_switch_to_what_was_not_offered_is_a_bad_gateway() {
     let accepted = |protocol: &str| ACCEPTED.replace("Upgrade: websocket", protocol);
     for (name, upgrade, answer) in [

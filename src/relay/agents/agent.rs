@@ -115,6 +115,12 @@ impl Agent {
         self.idle.len() + self.carrying.len()
     }
 
+    /// Whether an ordinary call may take a tunnel. The last idle one is kept for upgrades, which
+    /// cannot go over the WebSocket, unless the agent has only one.
+    pub fn has_tunnel_for_calls(&self) -> bool {
+        self.idle.len() > 1 || self.carrying.is_empty()
+    }
+
     /// Whether it can be called.
     pub fn takes_requests(&self) -> bool {
         self.session.takes_requests() && !self.leaving

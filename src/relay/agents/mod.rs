@@ -115,8 +115,12 @@ impl Agents {
             Ok(agent) => agent,
             Err(failure) => return request.refuse(io, id, &failure),
         };
-        let tunnel = tunnels.take(io, sessions, agent);
         let upgrade = Upgrade::offered(request.head);
+        let tunnel = if upgrade.is_some() || sessions[agent].has_tunnel_for_calls() {
+            tunnels.take(io, sessions, agent)
+        } else {
+            None
+        };
         if upgrade.is_some() && tunnel.is_none() {
             return request.refuse(io, id, &Failure::TooBusy(Busy::AgentTunnels));
         }

@@ -65,7 +65,7 @@ impl IdleTunnels {
         let tunnels = Self(Arc::clone(&shared));
         for place in 0..count {
             let shared = Arc::clone(&shared);
-            threads::spawn("spare", move || shared.keep(place))?;
+            threads::spawn("tunnel", move || shared.keep(place))?;
         }
         Ok(tunnels)
     }
