@@ -152,7 +152,7 @@ fn a_peer_that_disconnects_without_a_close_frame_is_a_failure() {
     drop(peer);
     assert_eq!(events.recv().expect("an event").kind, EventKind::ConnectionFailure);
     let error = serving.join().expect("no panic").expect_err("it broke");
-    assert!(error.to_string().contains("the connection was cut"), "{error}");
+    assert!(error.to_string().contains("closed without a close frame"), "{error}");
 }
 
 #[test]
