@@ -269,6 +269,7 @@ impl Connection {
     }
 
     /// Whether nothing of the response was received.
+    #[cfg(feature = "socket")]
     pub(crate) fn is_unanswered(&self) -> bool {
         self.inbox.is_empty() && !self.reader.has_interim()
     }

@@ -109,7 +109,9 @@ impl FromStr for Url {
             .ok_or_else(|| wrong("its host is not valid; write a name in its ASCII form"))?;
         let port = match authority.port {
             None | Some("") => scheme.default_port(),
-            Some(port) => port.parse().map_err(|_| wrong("its port is not below 65536"))?,
+            Some(port) => {
+                port.parse().map_err(|_| wrong("its port is not a number up to 65535"))?
+            }
         };
         let target = target.split('#').next().unwrap_or_default();
         let slash = if target.starts_with('/') { "" } else { "/" };

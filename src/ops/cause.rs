@@ -10,13 +10,22 @@ use std::io;
 /// assert_eq!(rdv::ops::cause(&error), "permission denied");
 /// ```
 pub fn cause(error: &io::Error) -> String {
-    let Some(number) = error.raw_os_error() else { return error.to_string() };
-    let mut letters = Errno::from_raw(number).desc().chars();
-    // "I/O error" and the like keep their capitals.
+    let Some(number) = error.raw_os_error() else {
+        let text = error.to_string();
+        // The standard library's words before those of getaddrinfo(3).
+        let found = text.strip_prefix("failed to lookup address information: ");
+        return found.map_or(text.clone(), lower_first);
+    };
+    lower_first(Errno::from_raw(number).desc())
+}
+
+/// Returns a text in lower case; "I/O error" and the like keep their capitals.
+fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
     match (letters.next(), letters.clone().next()) {
         (Some(first), Some(second)) if second.is_lowercase() => {
             first.to_lowercase().chain(letters).collect()
         }
-        _ => Errno::from_raw(number).desc().to_owned(),
+        _ => text.to_owned(),
     }
 }

@@ -207,7 +207,7 @@ fn several_files_are_sent_as_one_archive() {
 
     here.put("below/a.txt", "another");
     for (what, exit, words) in [
-        (&["a.txt", "below/a.txt"][..], 2, "two are named a.txt; send them one by one"),
+        (&["a.txt", "below/a.txt"][..], 2, "cannot send two files named a.txt together"),
         (&["a.txt", "-"], 2, "standard input cannot be sent together with files"),
         (&["a.txt", "none"], 1, "cannot read none: no such file"),
     ] {

@@ -193,14 +193,21 @@ pub fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let lines: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
     let line = lines.join(" ");
-    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+    number_error(line.strip_prefix("error: ").unwrap_or(&line))
+}
+
+/// Replaces the words of the standard library for what is not a number.
+fn number_error(text: &str) -> String {
+    text.replace("invalid digit found in string", "expected a number")
+        .replace("cannot parse integer from empty string", "expected a number")
+        .replace("number too large to fit in target type", "the number is too large")
 }
 
 fn why(error: &clap::Error) -> String {
     if error.kind() == ErrorKind::ValueValidation
         && let Some(source) = error.source()
     {
-        return source.to_string();
+        return number_error(&source.to_string());
     }
     one_line(error)
 }

@@ -48,6 +48,9 @@ pub(super) fn failure(error: Option<Error>) -> Failure {
         Error::Refused { .. }
         | Error::Handshake(_)
         | Error::Closed { code: close::REPLACED | close::POLICY, .. } => (Exit::Refused, ""),
+        Error::Network { source, .. } if source.kind() == ErrorKind::ConnectionRefused => {
+            (Exit::Network, "; is the relay running? (rdv serve)")
+        }
         Error::Network { .. }
         | Error::Closed { .. }
         | Error::Cancelled(_)

@@ -15,10 +15,12 @@ fn assert_refused(name: &str, flags: &[&str], exit: i32, words: &str) {
 
 #[test]
 fn invalid_arguments_are_a_one_line_error() {
-    let rows: [(&str, &[&str], &str); 21] = [
+    let rows: [(&str, &[&str], &str); 23] = [
         ("an unknown flag", &["--quick"], "--quick"),
         ("a path without a slash", &["--path", "hooks"], "/hooks/github"),
         ("a header with a space", &["--header", "a b"], "X-GitHub-Event"),
+        ("a port that is none", &["--port", "1x"], "'--port <PORT>': expected a number"),
+        ("a queue of nothing", &["--queue", ""], "--queue"),
         ("an unknown key", &["--key", "body"], "header:NAME, path or json:/POINTER"),
         ("a size that is none", &["--max-body", "much"], "--max-body"),
         ("a time that is none", &["--consumer-timeout", "soon"], "--consumer-timeout"),

@@ -42,7 +42,9 @@ impl Input {
             if let Some(name) = name_of(path)
                 && !names.insert(name.clone())
             {
-                return refused(format!("two are named {name}; send them one by one"));
+                return refused(format!(
+                    "cannot send two files named {name} together; send them separately"
+                ));
             }
         }
         Ok(Self::Archive(what.to_owned()))
