@@ -19,7 +19,7 @@ fn invalid_arguments_are_a_one_line_error() {
         ("an unknown flag", &["--quick"], "--quick"),
         ("a path without a slash", &["--path", "hooks"], "/hooks/github"),
         ("a header with a space", &["--header", "a b"], "X-GitHub-Event"),
-        ("a port that is none", &["--port", "1x"], "'--port <PORT>': expected a number"),
+        ("a queue that is not a number", &["--queue", "1x"], "'--queue <N>': expected a number"),
         ("a queue of nothing", &["--queue", ""], "--queue"),
         ("an unknown key", &["--key", "body"], "header:NAME, path or json:/POINTER"),
         ("a size that is none", &["--max-body", "much"], "--max-body"),
