@@ -1,6 +1,7 @@
 //! Upgrades through an exposed API: the request and the 101 pass, then bytes both ways.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use rdv::mux::handshake::Dialect;
@@ -10,7 +11,7 @@ use crate::agent::{Agent, ok};
 use crate::received_request::ReceivedRequest;
 use crate::support::{
     Ask, DISCONNECTS, Disconnect, Ending, Relay, Wire, ask, assert_error, eventually, is_pattern,
-    pattern,
+    now, pattern,
 };
 use crate::tunnel::Tunnel;
 use crate::tunnels::Setup;
@@ -361,10 +362,10 @@ fn a_peer_that_leaves_ends_the_connection() {
 
 #[test]
 fn traffic_in_one_direction_keeps_both_open_until_both_are_idle() {
-    let mut upgraded = Upgraded::start(&["--idle-timeout", "1s"]);
+    let mut upgraded = Upgraded::start(&["--idle-timeout", "2s"]);
     for caller_speaks in [true, false] {
-        for _ in 0..12 {
-            std::thread::sleep(std::time::Duration::from_millis(150));
+        let end = now() + Duration::from_secs(3);
+        while now() < end {
             let Upgraded { caller, api, .. } = &mut upgraded;
             let (from, to) = if caller_speaks { (caller, api) } else { (api, caller) };
             from.send("x");

@@ -45,7 +45,7 @@ fn an_upgraded_direction_ends_with_the_fin_of_its_source() {
     let mut transfer = Transfer::upgraded(Vec::new(), true);
     transfer.source_gone(Loss::Closed);
     let outcome = TransferOutcome::SourceGone(Loss::Closed);
-    assert_eq!(transfer.next(READY), Step::Done(outcome), "a reset is no FIN");
+    assert_eq!(transfer.next(READY), Step::Done(outcome), "a reset is not a FIN");
 }
 
 #[test]
