@@ -10,6 +10,7 @@ mod children;
 mod chunks;
 mod client;
 mod measure;
+mod namespace;
 mod options;
 mod peers;
 mod records;
@@ -47,6 +48,12 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         };
+    }
+    if let Some(control) = &options.congestion
+        && *control != measure::congestion_control()
+    {
+        eprintln!("{}", namespace::run_again(control));
+        return ExitCode::FAILURE;
     }
     // `cargo test --benches` starts a benchmark without this argument: only check that it works.
     options.smoke |= !options.bench;

@@ -84,19 +84,28 @@ pub(crate) fn raise_descriptor_limit() -> Result<u64> {
     Ok(hard)
 }
 
+/// The congestion control of this network namespace, which all sockets of the bench have.
+pub(crate) fn congestion_control() -> String {
+    read("/proc/sys/net/ipv4/tcp_congestion_control")
+}
+
+/// The contents of a file of the kernel.
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
 /// The lines printed before all tables: date, machine, kernel.
 pub(crate) fn machine() -> Vec<String> {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let cpu = read("/proc/cpuinfo");
     let model = cpu.lines().find(|line| line.starts_with("model name"));
     let model = model.and_then(|line| line.split(": ").nth(1)).unwrap_or("unknown CPU");
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let control = read("/proc/sys/net/ipv4/tcp_congestion_control");
+    let control = congestion_control();
     vec![
         format!("date: {}", jiff::Zoned::now().strftime("%Y-%m-%d %H:%M %:z")),
         format!("machine: {cores} cores, {model}"),
         format!("kernel: Linux {}", read("/proc/sys/kernel/osrelease")),
-        format!("congestion control: {control} (loopback, MTU 65536)"),
+        format!("congestion control: {control}, for every process (loopback, MTU 65536)"),
         format!("load average before: {}", read("/proc/loadavg")),
         "CPU: user and system time of the relay process, from its CPU clock \
          (clock_getcpuclockid(3), nanoseconds)"

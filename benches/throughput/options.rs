@@ -21,6 +21,10 @@ pub(crate) struct Options {
     /// Number of interleaved runs per measurement; the median is reported
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub(crate) runs: usize,
+    /// TCP congestion control of every process of the bench, in a network namespace of its own
+    /// [default: that of this machine]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) congestion: Option<String>,
     /// Measure another build of the relay in the same runs
     #[arg(long, value_name = "PATH")]
     pub(crate) relay: Option<PathBuf>,
@@ -44,6 +48,8 @@ pub(crate) enum Case {
     OneStream,
     /// 100 streams of 64 MiB at once
     HundredStreams,
+    /// 1,000 streams of 8 MiB at once
+    ThousandStreams,
     /// Uploads in chunks of 64 KiB and 2 KiB
     Chunked,
     /// Complete small exchanges
@@ -96,6 +102,9 @@ pub(crate) enum Role {
     /// A relay that only splices
     #[command(hide = true)]
     PlainSplice,
+    /// The same, with a low-water mark at the source
+    #[command(hide = true)]
+    BestSplice,
     /// A relay that only copies
     #[command(hide = true)]
     Copy,

@@ -131,6 +131,8 @@ impl Bench {
         command.args(["--max-connections", &limit, "--max-streams", "1000000"]);
         // The list of agents, which shows their spare connections, requires a trusted address.
         command.args(["--trusted", "127.0.0.0/8"]);
+        // The same as that of the other relays, and of the clients. An older build ignores it.
+        command.env("RDV_CONGESTION_CONTROL", measure::congestion_control());
         // Keep its admin socket apart from those of other relays of this user.
         command.env("RUNTIME_DIRECTORY", self.scratch("run"));
         command.args(&self.options.with);

@@ -99,6 +99,11 @@ pub struct Settings {
     )]
     pub no_splice: bool,
 
+    /// TCP congestion control of clients' connections, such as cubic [default: reno on loopback
+    /// addresses, else the kernel's]
+    #[arg(long, value_name = "NAME", hide_default_value = true)]
+    pub congestion_control: Option<String>,
+
     /// Admin listener.
     #[command(flatten)]
     pub admin: AdminSettings,

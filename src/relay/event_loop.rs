@@ -112,6 +112,7 @@ impl EventLoop {
                 (ListenerKind::Public, inherited.listeners, &settings.listen),
                 (ListenerKind::Agents, inherited.agents, &settings.sockets.socket_listen),
             ],
+            settings.congestion_control.as_deref(),
             poll.registry(),
             FIRST_LISTENER,
         )?;

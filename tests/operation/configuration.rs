@@ -47,7 +47,7 @@ fn check_config_rejects_what_serve_would_fail_on() {
     let (socket, tokens) = (at("missing/socket"), at("tokens"));
     fs::write(&tokens, "short\n").expect("a file");
     let long = format!("/tmp/{}", "long".repeat(30));
-    let rows: [(&str, &[&str], &str); 9] = [
+    let rows: [(&str, &[&str], &str); 10] = [
         ("a log in no directory", &["--access-log", &missing], "no such file or directory"),
         ("a log that is a directory", &["--access-log", &here], "not a directory"),
         ("a log below a file", &["--access-log", &format!("{file}/log")], "ot a directory"),
@@ -66,6 +66,11 @@ fn check_config_rejects_what_serve_would_fail_on() {
         ("a file as a socket", &["--admin-listen", &file], "not a socket"),
         ("a path too long for a socket", &["--admin-listen", &long], "too long"),
         ("an address of another machine", &["--listen", "192.0.2.1:0"], "no such address"),
+        (
+            "an unknown congestion control",
+            &["--congestion-control", "carrier-pigeon"],
+            "the kernel does not know the congestion control \"carrier-pigeon\"",
+        ),
         ("invalid tokens", &["--socket-tokens", &tokens], "16 characters"),
     ];
     for (what, flags, why) in rows {

@@ -192,6 +192,15 @@ fn a_forbidden_splice_is_reported() {
 }
 
 #[test]
+fn the_congestion_control_of_the_setting_is_checked() {
+    let finished = doctor(&[&FREE[..], &["--congestion-control", "reno"]].concat());
+    assert_line(&finished, "congestion", "ok", &["rdv takes reno"]);
+    let finished = doctor(&[&FREE[..], &["--congestion-control", "carrier-pigeon"]].concat());
+    assert_line(&finished, "congestion", "bad", &["does not know", "\"carrier-pigeon\""]);
+    assert_eq!(finished.status.code(), Some(1));
+}
+
+#[test]
 fn an_invalid_flag_is_a_one_line_error() {
     let finished = doctor(&["--pipe-size", "large"]);
     assert_eq!(finished.status.code(), Some(2));

@@ -1,12 +1,12 @@
 //! The service manager: notifications to it (`sd_notify`(3)), and sockets from it
 //! (`sd_listen_fds`(3)).
 
-use std::io;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::process::{Command, Stdio};
+use std::{fs, io};
 
 use crate::support::{Finished, Framing, Process, Relay, TEST_TIMEOUT, Wire, ask, eventually};
 use nix::sys::signal::{Signal, kill};
@@ -243,6 +243,23 @@ fn an_inherited_socket_takes_precedence_over_the_address() {
     relay.signal(Signal::SIGTERM);
     assert_clean_end(&relay.finish());
     assert!(TcpStream::connect(address).is_ok(), "the socket stays the manager's");
+}
+
+#[test]
+fn the_congestion_control_of_the_setting_is_taken_by_inherited_sockets() {
+    let available = fs::read_to_string("/proc/sys/net/ipv4/tcp_available_congestion_control");
+    let available = available.expect("a list");
+    // The default on loopback is reno, so another one shows that the setting counts.
+    let Some(other) = available.split_whitespace().find(|name| *name != "reno") else {
+        panic!("this kernel has reno only")
+    };
+    let socket = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let ours = socket.try_clone().expect("dup");
+    let flags = ["--congestion-control", other];
+    let relay = Relay::from_process(activated(socket, "$$", &flags), 1);
+    relay.await_turn();
+    let taken = SockRef::from(&ours).tcp_congestion().expect("TCP_CONGESTION");
+    assert_eq!(String::from_utf8_lossy(&taken).trim_end_matches('\0'), other);
 }
 
 #[test]

@@ -18,9 +18,10 @@ use crate::peers::{Bench, Relay};
 use crate::table::{self, Report};
 
 /// All cases, in the order in which they run.
-pub(crate) const ALL: [Case; 14] = [
+pub(crate) const ALL: [Case; 15] = [
     Case::OneStream,
     Case::HundredStreams,
+    Case::ThousandStreams,
     Case::Chunked,
     Case::Small,
     Case::Ping,
@@ -40,6 +41,7 @@ pub(crate) fn run(case: Case, bench: &Bench, report: &mut Report) -> Result<()> 
     match case {
         Case::OneStream => transfers::one_stream(bench, report),
         Case::HundredStreams => transfers::hundred_streams(bench, report),
+        Case::ThousandStreams => transfers::thousand_streams(bench, report),
         Case::Chunked => transfers::chunked(bench, report),
         Case::Small => small::run(bench, report)?,
         Case::Ping => ping::run(bench, report)?,

@@ -1,16 +1,24 @@
-//! The two ways in which a comparison relay transfers bytes between sockets.
+//! The ways in which a comparison relay transfers bytes between sockets.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
+use nix::libc;
+use nix::sys::socket::{setsockopt, sockopt::SetUsize};
 use nix::unistd::pipe2;
 
 /// Size of the pipe, and maximum bytes per fill.
 const PIPE_BYTES: usize = 1 << 20;
+/// Bytes that the best splice loop lets the kernel gather before it wakes up.
+const MARK_BYTES: usize = 512 << 10;
 /// Size of the copying relay's buffer.
 const COPY_BYTES: usize = 256 << 10;
+
+#[derive(Clone, Copy)]
+struct LowWaterMark;
+nix::setsockopt_impl!(LowWaterMark, libc::SOL_SOCKET, libc::SO_RCVLOWAT, usize, SetUsize);
 
 /// Holds the bytes of one pair in transit; filled only when empty.
 pub(crate) trait Buffer: Sized {
@@ -54,6 +62,36 @@ impl Buffer for Pipe {
         let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_NONBLOCK;
         self.pending -= splice(&self.read, None, sink, None, self.pending, flags)?;
         Ok(())
+    }
+}
+
+/// A pipe of 1 MiB, filled once the source holds [`MARK_BYTES`] or the rest of the body.
+pub(crate) struct GatheringPipe {
+    pipe: Pipe,
+    /// The low-water mark of the source.
+    mark: usize,
+}
+
+impl Buffer for GatheringPipe {
+    fn new() -> io::Result<Self> {
+        Ok(Self { pipe: Pipe::new()?, mark: 1 })
+    }
+
+    fn pending(&self) -> usize {
+        self.pipe.pending()
+    }
+
+    fn fill(&mut self, source: &TcpStream, limit: u64) -> io::Result<usize> {
+        let mark = usize::try_from(limit).map_or(MARK_BYTES, |limit| limit.min(MARK_BYTES));
+        if mark != self.mark {
+            setsockopt(source, LowWaterMark, &mark)?;
+            self.mark = mark;
+        }
+        self.pipe.fill(source, limit)
+    }
+
+    fn drain(&mut self, sink: &TcpStream) -> io::Result<()> {
+        self.pipe.drain(sink)
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) fn run(role: &Role) -> Result<()> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
     match role {
         Role::PlainSplice => relay::serve::<buffer::Pipe>(),
+        Role::BestSplice => relay::serve::<buffer::GatheringPipe>(),
         Role::Copy => relay::serve::<buffer::Memory>(),
         Role::Responder => responder::serve(),
         Role::Upload(amount) => upload::run(amount.from, amount.length),

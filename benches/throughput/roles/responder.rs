@@ -43,7 +43,6 @@ pub(crate) fn serve() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0".parse()?)?;
     // As in the relay: accepted sockets inherit it.
     socket2::SockRef::from(&listener).set_tcp_nodelay(true)?;
-    socket2::SockRef::from(&listener).set_tcp_congestion(b"reno")?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
     report(&format!("listening on http://{}", listener.local_addr()?));

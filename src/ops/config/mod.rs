@@ -26,8 +26,15 @@ pub const DEFAULT_FILE: &str = "/etc/rdv/rdv.toml";
 
 /// Settings that cannot change until the process is replaced: sockets and pipes are created with
 /// them.
-pub const NEEDS_RESTART: [&str; 6] =
-    ["listen", "pipe-size", "max-pipes", "no-splice", "admin-listen", "socket-listen"];
+pub const NEEDS_RESTART: [&str; 7] = [
+    "listen",
+    "pipe-size",
+    "max-pipes",
+    "no-splice",
+    "congestion-control",
+    "admin-listen",
+    "socket-listen",
+];
 
 /// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]

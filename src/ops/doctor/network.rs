@@ -4,25 +4,47 @@ use super::machine::Machine;
 use super::{Finding, bytes};
 use std::net::SocketAddr;
 
+/// The name of the check of congestion control.
+const CONGESTION: &str = "congestion";
+
 /// Checks congestion control; `unpaced` is what a relay sets on loopback, `granted` whether it is
 /// allowed.
 pub fn congestion(machine: &Machine, unpaced: &str, granted: bool) -> Finding {
-    const NAME: &str = "congestion";
-    let read = |name: &str| machine.sysctl(&format!("net/ipv4/tcp_{name}_congestion_control"));
-    let default = machine.sysctl("net/ipv4/tcp_congestion_control").unwrap_or("unknown".into());
-    let available = read("available").unwrap_or("unknown".into());
-    let found = format!("{default} by default, available: {available}");
+    let (default, found) = congestion_controls(machine);
     if granted {
-        return Finding::ok(NAME, format!("{found}; rdv takes {unpaced} on loopback"));
+        return Finding::ok(CONGESTION, format!("{found}; rdv takes {unpaced} on loopback"));
     }
     Finding::warn(
-        NAME,
+        CONGESTION,
         format!("{found}; {unpaced} is refused"),
         format!(
             "add {unpaced} to net.ipv4.tcp_allowed_congestion_control: transfers over loopback cost \
              2 to 3 times the CPU if {default} paces"
         ),
     )
+}
+
+/// Checks the congestion control of the setting; `refusal` is why it cannot be set, if so.
+pub fn chosen_congestion(machine: &Machine, name: &str, refusal: Option<String>) -> Finding {
+    let (_, found) = congestion_controls(machine);
+    match refusal {
+        None => Finding::ok(CONGESTION, format!("{found}; rdv takes {name}")),
+        Some(refusal) => {
+            let advice = "choose another --congestion-control, or allow it";
+            Finding::bad(CONGESTION, format!("{found}; {refusal}"), advice)
+        }
+    }
+}
+
+/// Returns the default congestion control, and a text with the available ones.
+fn congestion_controls(machine: &Machine) -> (String, String) {
+    let read = |name: &str| {
+        machine.sysctl(&format!("net/ipv4/tcp_{name}")).unwrap_or_else(|| "unknown".into())
+    };
+    let default = read("congestion_control");
+    let found =
+        format!("{default} by default, available: {}", read("available_congestion_control"));
+    (default, found)
 }
 
 /// The result of a trial of splice(2).

@@ -51,6 +51,7 @@ impl Listeners {
     /// The address that cannot be listened on, and why.
     pub fn open(
         wanted: [(ListenerKind, Vec<std::net::TcpListener>, &[SocketAddr]); 2],
+        congestion_control: Option<&str>,
         registry: &Registry,
         first_token: usize,
     ) -> io::Result<Self> {
@@ -58,10 +59,10 @@ impl Listeners {
         for (kind, inherited, addresses) in wanted {
             let addresses = if inherited.is_empty() { addresses } else { &[] };
             for socket in inherited {
-                sockets.push((adopt(socket)?, kind));
+                sockets.push((adopt(socket, congestion_control)?, kind));
             }
             for &address in addresses {
-                let socket = listen(address).map_err(|error| {
+                let socket = listen(address, congestion_control).map_err(|error| {
                     io::Error::new(
                         error.kind(),
                         format!("cannot listen on {address}: {}", cause(&error)),
@@ -173,7 +174,7 @@ impl Listeners {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, congestion_control: Option<&str>) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking().cloexec(),
@@ -183,29 +184,56 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;
-    tune(&SockRef::from(&socket), address)?;
+    tune(&SockRef::from(&socket), address, congestion_control)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
 }
 
 /// Adopts a listening socket, and sets the options of our own.
-fn adopt(socket: std::net::TcpListener) -> io::Result<TcpListener> {
+fn adopt(
+    socket: std::net::TcpListener,
+    congestion_control: Option<&str>,
+) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
-    tune(&SockRef::from(&socket), socket.local_addr()?)?;
+    tune(&SockRef::from(&socket), socket.local_addr()?, congestion_control)?;
     Ok(TcpListener::from_std(socket))
 }
 
 /// Sets the options that accepted sockets inherit (tcp(7)), so that accepting needs no further
 /// system calls.
-fn tune(socket: &SockRef<'_>, address: SocketAddr) -> io::Result<()> {
+fn tune(
+    socket: &SockRef<'_>,
+    address: SocketAddr,
+    congestion_control: Option<&str>,
+) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&KEEPALIVE)?;
+    if let Some(name) = congestion_control {
+        return set_congestion_control(socket, name);
+    }
     if address.ip().is_loopback() {
         // If refused, only speed is lost.
         let _ = socket.set_tcp_congestion(UNPACED);
     }
     Ok(())
+}
+
+/// Sets the congestion control of a socket.
+///
+/// # Errors
+/// The kernel has none of this name, or does not allow it.
+pub(super) fn set_congestion_control(socket: &SockRef<'_>, name: &str) -> io::Result<()> {
+    socket.set_tcp_congestion(name.as_bytes()).map_err(|error| {
+        let forbidden = error.kind() == io::ErrorKind::PermissionDenied;
+        let (problem, list) =
+            if forbidden { ("does not allow", "allowed") } else { ("does not know", "available") };
+        let text = format!(
+            "the kernel {problem} the congestion control {name:?}; see \
+             net.ipv4.tcp_{list}_congestion_control"
+        );
+        io::Error::new(error.kind(), text)
+    })
 }
 
 fn accept_connection(io: &mut Io, socket: TcpStream, peer: SocketAddr, kind: ListenerKind) {

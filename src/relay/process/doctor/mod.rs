@@ -8,13 +8,14 @@ mod start;
 pub use start::check;
 
 use super::budget;
-use crate::ops::Settings;
+use super::listeners::set_congestion_control;
 use crate::ops::doctor::limits::Descriptors;
 use crate::ops::doctor::machine::Machine;
-use crate::ops::doctor::{DoctorReport, limits, network, pipes};
+use crate::ops::doctor::{DoctorReport, Finding, limits, network, pipes};
+use crate::ops::{Settings, cause};
 use crate::splice::UNPACED;
 use nix::sys::resource::{Resource, getrlimit};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// Examines this machine for a relay with these settings.
 pub fn examine(settings: &Settings) -> DoctorReport {
@@ -27,7 +28,7 @@ pub fn examine(settings: &Settings) -> DoctorReport {
         pipes::pages(machine, request),
         pipes::granted(request, pipes::open_all(settings, request)),
         network::splicing(&splicing::trial(settings.pipe_size), settings.no_splice),
-        network::congestion(machine, &String::from_utf8_lossy(UNPACED), is_unpaced_allowed()),
+        congestion(machine, settings.congestion_control.as_deref()),
     ];
     let ports = settings.listen.iter();
     findings.extend(ports.map(|&address| network::port(address, &port::check(address))));
@@ -48,7 +49,17 @@ fn descriptors(settings: &Settings) -> Descriptors {
     }
 }
 
-fn is_unpaced_allowed() -> bool {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None);
-    socket.is_ok_and(|socket| socket.set_tcp_congestion(UNPACED).is_ok())
+fn congestion(machine: &Machine, chosen: Option<&str>) -> Finding {
+    let unpaced = String::from_utf8_lossy(UNPACED);
+    let refusal = congestion_control(chosen.unwrap_or(&unpaced)).err();
+    match chosen {
+        Some(name) => network::chosen_congestion(machine, name, refusal),
+        None => network::congestion(machine, &unpaced, refusal.is_none()),
+    }
+}
+
+/// Sets this congestion control on a socket.
+fn congestion_control(name: &str) -> Result<(), String> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).map_err(|error| cause(&error))?;
+    set_congestion_control(&SockRef::from(&socket), name).map_err(|error| error.to_string())
 }

@@ -29,6 +29,9 @@ pub fn check(settings: &Settings) -> Result<Vec<String>, String> {
         // A relay starts even without its default socket.
         Some(AdminListen::Off) | None => None,
     };
+    if let Some(name) = &settings.congestion_control {
+        super::congestion_control(name)?;
+    }
     let listeners = [&settings.listen[..], &settings.sockets.socket_listen[..]].concat();
     for address in listeners.into_iter().chain(admin) {
         warnings.extend(listener(address)?);
