@@ -15,8 +15,7 @@ impl Transfers {
         let (_, exchange) = &mut self.slab[id.index as usize];
         exchange.ack = Ack::Awaited(AckWait::new(io.now.monotonic));
         // Nothing more is read from its source.
-        exchange.batching.slackened();
-        exchange.set_mark(&io.conns[exchange.source]);
+        exchange.slackened(&io.conns[exchange.source]);
         self.count(id);
     }
 

@@ -145,7 +145,7 @@ impl Transfers {
     /// Runs one turn of a transfer; `None`: it is over already.
     pub fn drive(&mut self, io: &mut Io, id: TransferId) -> Option<TurnResult> {
         let now = io.now.monotonic;
-        let Self { slab, pool, pieces, held, .. } = self;
+        let Self { slab, pool, pieces, held, bulk, .. } = self;
         let (_, exchange) = slab.get_mut(id.index as usize).filter(|(its, _)| *its == id)?;
         exchange.queued = false;
         if exchange.awaits_ack() {
@@ -160,6 +160,7 @@ impl Transfers {
             return None;
         }
         exchange.keep_pace(now);
+        exchange.batching.share(*bulk);
         let mut scratch = io.scratch.lend();
         let budget = TransferBudget::of(io.conns.queue.share(), *held < HELD_MAX);
         let (source, destination) = io.conns.pair(exchange.source, exchange.destination);
@@ -251,8 +252,7 @@ impl Transfers {
             return None;
         }
         if exchange.batching.is_set() {
-            exchange.batching.slackened();
-            exchange.set_mark(&io.conns[exchange.source]);
+            exchange.slackened(&io.conns[exchange.source]);
             self.count(id);
             self.arm_timer(io, id);
             return None;

@@ -179,13 +179,12 @@ impl Exchange {
     /// bulk.
     fn source_blocked(&mut self, source: &mut Conn) {
         source.readable = false;
-        self.set_mark(source);
+        set_mark(source, self.batching.blocked(self.transfer.still_to_come()));
     }
 
-    pub(super) fn set_mark(&mut self, source: &Conn) {
-        if let Some(mark) = self.batching.change(self.transfer.still_to_come()) {
-            sockopt::set_receive_low_water(&source.socket, mark);
-        }
+    /// Handles a flow that is no longer bulk: every byte is wanted at once.
+    pub(super) fn slackened(&mut self, source: &Conn) {
+        set_mark(source, self.batching.slackened());
     }
 
     /// Begins a turn: refills the allowance of its pace. A pause of ours does not count as idle
@@ -209,8 +208,13 @@ impl Exchange {
     fn pause(&mut self, source: &Conn) {
         let Some(pace) = &self.pace else { return };
         self.paused_until = Some(pace.resumes_at(self.transfer.taken()));
-        self.batching.slackened();
-        self.set_mark(source);
+        self.slackened(source);
+    }
+}
+
+fn set_mark(source: &Conn, mark: Option<u32>) {
+    if let Some(mark) = mark {
+        sockopt::set_receive_low_water(&source.socket, mark);
     }
 }
 
