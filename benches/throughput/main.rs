@@ -14,6 +14,7 @@ mod namespace;
 mod options;
 mod peers;
 mod records;
+mod result;
 mod roles;
 mod table;
 mod transfer;
@@ -68,25 +69,25 @@ fn main() -> ExitCode {
 
 /// Runs the selected cases, or all.
 fn run(bench: &Bench) -> ExitCode {
-    for line in measure::machine() {
-        println!("{line}");
-    }
-    println!("runs: {}, interleaved; figures and ratios are medians", bench.runs());
-    if bench.options.smoke {
-        println!("smoke run: tiny sizes, every sink checks every byte, the figures mean nothing");
-    }
+    let mut report = Report::new(bench);
+    report.print_conditions();
     if peers::installed("strace").is_none() {
         println!("system calls are not counted: strace is not installed (Debian package strace)");
     }
     let chosen = &bench.options.cases;
-    let mut report = Report::new(bench.options.smoke);
     for case in cases::ALL {
         if !chosen.is_empty() && !chosen.contains(&case) {
             continue;
         }
+        report.begin(&case.name());
         if let Err(error) = cases::run(case, bench, &mut report) {
-            report.failed(&format!("{case:?}"), &error);
+            report.failed(&case.name(), &error);
         }
+    }
+    if let Some(path) = &bench.options.json
+        && let Err(error) = report.result().write(path)
+    {
+        report.failed("--json", &error);
     }
     report.finish()
 }

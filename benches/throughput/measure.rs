@@ -7,6 +7,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 
+use crate::result::Machine;
 use crate::{Result, failure};
 
 /// A GiB, for rates.
@@ -94,21 +95,17 @@ fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default().trim().to_owned()
 }
 
-/// The lines printed before all tables: date, machine, kernel.
-pub(crate) fn machine() -> Vec<String> {
+/// The machine, its kernel and the time.
+pub(crate) fn machine() -> Machine {
     let cpu = read("/proc/cpuinfo");
     let model = cpu.lines().find(|line| line.starts_with("model name"));
     let model = model.and_then(|line| line.split(": ").nth(1)).unwrap_or("unknown CPU");
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let control = congestion_control();
-    vec![
-        format!("date: {}", jiff::Zoned::now().strftime("%Y-%m-%d %H:%M %:z")),
-        format!("machine: {cores} cores, {model}"),
-        format!("kernel: Linux {}", read("/proc/sys/kernel/osrelease")),
-        format!("congestion control: {control}, for every process (loopback, MTU 65536)"),
-        format!("load average before: {}", read("/proc/loadavg")),
-        "CPU: user and system time of the relay process, from its CPU clock \
-         (clock_getcpuclockid(3), nanoseconds)"
-            .to_owned(),
-    ]
+    Machine {
+        date: jiff::Zoned::now().strftime("%Y-%m-%d %H:%M %:z").to_string(),
+        cpu: model.to_owned(),
+        cores: std::thread::available_parallelism().map_or(0, usize::from),
+        kernel: format!("Linux {}", read("/proc/sys/kernel/osrelease")),
+        congestion_control: congestion_control(),
+        load_average: read("/proc/loadavg"),
+    }
 }

@@ -34,6 +34,9 @@ pub(crate) struct Options {
     /// Measure a running relay that joins `PUT /stream/X` and `GET /stream/X` (repeatable)
     #[arg(long = "peer", value_name = "NAME=ADDRESS=PID")]
     pub(crate) peers: Vec<Running>,
+    /// Also write the result to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
     /// Set by `cargo bench`; without it only the smoke run is done
     #[arg(long, hide = true)]
     pub(crate) bench: bool,
@@ -74,6 +77,13 @@ pub(crate) enum Case {
     Records,
     /// Memory of `rdv source` after many records
     RecordsMemory,
+}
+
+impl Case {
+    /// The name on the command line.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
 }
 
 /// A relay that is already running.

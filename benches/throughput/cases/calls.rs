@@ -15,7 +15,8 @@ use crate::client::Client;
 use crate::measure::{Deadline, GIB, median, now, peak_bytes, since};
 use crate::options::SinkMode;
 use crate::peers::{Bench, Build, Relay};
-use crate::table::{self, Report};
+use crate::result::{Column, Figure};
+use crate::table::Report;
 use crate::transfer::Load;
 use crate::wire::{Body, Framing, Verifier, Wire};
 use crate::{Result, failure};
@@ -28,6 +29,8 @@ const CALL_MAX: f64 = 1.2;
 
 /// Maximum growth of the relay's peak memory, in MiB.
 const GROWTH_MAX_MIB: f64 = 4.0;
+
+const COLUMNS: [Column; 2] = [Column::new("GiB/s", 2), Column::with_spread("CPU s/GiB", 4)];
 
 /// One route to the API.
 struct Route {
@@ -78,13 +81,13 @@ fn measure(bench: &Bench, report: &mut Report, relay: &mut Relay, body: Body) ->
         }
     }
     let name = &relay.name;
-    let rows: Vec<Vec<String>> = [("stream", &streams)]
+    let rows = [("stream", &streams)]
         .into_iter()
         .chain(ROUTES.iter().zip(&calls).map(|(route, figures)| (route.name, figures)))
         .map(|(what, figures)| row(&format!("{name}, {what}"), figures))
         .collect();
     let title = format!("calls, {} MiB, discarding client", body.length >> 20);
-    table::print(&title, &["route", "GiB/s", "CPU s/GiB"], &rows);
+    report.table(title, "route", &COLUMNS, rows);
     let pairs = calls[0].iter().zip(&streams);
     let ratio = median(pairs.map(|(call, stream)| call.cpu_per_gib / stream.cpu_per_gib));
     report.at_most(&format!("calls: CPU, {name}, call / stream"), Some(ratio), CALL_MAX);
@@ -93,13 +96,10 @@ fn measure(bench: &Bench, report: &mut Report, relay: &mut Relay, body: Body) ->
     Ok(())
 }
 
-fn row(name: &str, figures: &[Figures]) -> Vec<String> {
-    let median = |figure: fn(&Figures) -> f64| median(figures.iter().map(figure));
-    vec![
-        name.to_owned(),
-        format!("{:.2}", median(|figures| figures.gib_per_second)),
-        format!("{:.4}", median(|figures| figures.cpu_per_gib)),
-    ]
+fn row(name: &str, figures: &[Figures]) -> (String, [Option<Figure>; 2]) {
+    let figure = |figure: fn(&Figures) -> f64| Figure::of(figures.iter().map(figure));
+    let figures = [figure(|figures| figures.gib_per_second), figure(|figures| figures.cpu_per_gib)];
+    (name.to_owned(), figures)
 }
 
 /// One call of the API, measured by its client.

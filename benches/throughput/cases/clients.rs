@@ -14,6 +14,7 @@ use super::transfers::MIB;
 use super::{missing, started};
 use crate::measure::{GIB, cpu, median, now, since};
 use crate::peers::{Bench, Relay, installed};
+use crate::result::{Column, Figure};
 use crate::table::{self, Report};
 use crate::{Result, failure};
 
@@ -38,6 +39,12 @@ struct Layout {
     files: u64,
     bytes: u64,
 }
+
+const COLUMNS: [Column; 3] = [
+    Column::new("GiB/s", 2),
+    Column::new("sender CPU s/GiB", 4),
+    Column::new("receiver CPU s/GiB", 4),
+];
 
 /// CPU of both ends and throughput, compared with curl's.
 ///
@@ -102,21 +109,26 @@ fn compare(
         }
     }
     let gib = (layout.files * layout.bytes) as f64 / GIB;
-    let figures = |samples: &[Sample]| {
+    let middle = |samples: &[Sample]| {
         let middle = |figure: fn(&Sample) -> f64| median(samples.iter().map(figure));
         [gib / middle(|s| s.seconds), middle(|s| s.send_cpu) / gib, middle(|s| s.receive_cpu) / gib]
     };
-    let figures: Vec<[f64; 3]> = samples.iter().map(|samples| figures(samples)).collect();
-    let row = |(pair, [rate, send, receive]): (&Pair, &[f64; 3])| {
-        let cells = [format!("{rate:.2}"), format!("{send:.4}"), format!("{receive:.4}")];
-        std::iter::once(pair.name().to_owned()).chain(cells).collect()
+    let figures: Vec<[f64; 3]> = samples.iter().map(|samples| middle(samples)).collect();
+    let row = |(pair, samples): (&Pair, &Vec<Sample>)| {
+        let each = |figure: &dyn Fn(&Sample) -> f64| Figure::of(samples.iter().map(figure));
+        let figures = [
+            each(&|sample| gib / sample.seconds),
+            each(&|sample| sample.send_cpu / gib),
+            each(&|sample| sample.receive_cpu / gib),
+        ];
+        (pair.name().to_owned(), figures)
     };
-    let mut rows: Vec<Vec<String>> = pairs.iter().zip(&figures).map(row).collect();
+    let mut rows: Vec<_> = pairs.iter().zip(&samples).map(row).collect();
+    let filling = Figure::of(baseline.iter().map(|cpu| cpu / gib));
     let baseline = median(baseline) / gib;
-    let none = || "-".to_owned();
-    rows.push(vec!["create and fill a file".into(), none(), none(), format!("{baseline:.4}")]);
+    rows.push(("create and fill a file".into(), [None, None, filling]));
     let title = format!("clients, {:.0} MiB in {}, tmpfs to tmpfs", gib * 1024.0, layout.name);
-    table::print(&title, &["clients", "GiB/s", "sender CPU s/GiB", "receiver CPU s/GiB"], &rows);
+    report.table(title, "clients", &COLUMNS, rows);
     if let [rdv, curl] = figures.as_slice() {
         let what = |figure: &str| format!("clients, {}: {figure}, rdv / curl", layout.name);
         report.at_least(&what("throughput"), Some(rdv[0] / curl[0]), 1.0);

@@ -8,6 +8,7 @@ use crate::Result;
 use crate::measure::median;
 use crate::options::SinkMode;
 use crate::peers::{Bench, Relay};
+use crate::result::{Column, Figure};
 use crate::table::{self, Report};
 use crate::transfer::{Load, Sample};
 use crate::wire::Framing;
@@ -34,6 +35,8 @@ const FLAGS: [&str; 9] = [
 
 /// Transfers differ by 10 % and more, so a difference of a few per cent needs many of them.
 const TURNS: usize = 12;
+
+const COLUMNS: [Column; 2] = [Column::new("exchanges/s", 0), Column::new("CPU µs each", 1)];
 
 /// CPU per GiB of one stream, and small exchanges per second.
 pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
@@ -69,18 +72,15 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
             }
         }
         let ratio = median(rates[1].iter().copied()) / median(rates[0].iter().copied());
-        for (index, name) in [OFF, ON].into_iter().enumerate() {
-            rows.push(vec![
-                format!("{name}, {}", variant.name),
-                format!("{:.0}", median(rates[index].iter().copied())),
-                format!("{:.1}", median(costs[index].iter().copied())),
-            ]);
+        for ((name, rates), costs) in [OFF, ON].into_iter().zip(rates).zip(costs) {
+            let figures = [Figure::of(rates), Figure::of(costs)];
+            rows.push((format!("{name}, {}", variant.name), figures));
         }
         let what = format!("everything on / off: exchanges/s, {}", variant.name);
         report.at_least(&what, Some(ratio), 1.0 - MARGIN);
     }
     let title = format!("everything-on, {count} exchanges of 1 KiB in sequence");
-    table::print(&title, &["exchange", "exchanges/s", "CPU µs each"], &rows);
+    report.table(title, "exchange", &COLUMNS, rows);
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use crate::children::retry;
 use crate::client::Client;
 use crate::measure::{Deadline, resident_bytes};
 use crate::peers::{Bench, Relay};
+use crate::result::{Column, Figure};
 use crate::table::{self, Report};
 use crate::{Result, failure};
 
@@ -20,6 +21,9 @@ const BODY_BYTES: usize = 100_000;
 const KERNEL_BYTES: u64 = 2 * BODY_BYTES as u64;
 /// Other descriptors of a process.
 const SPARE_DESCRIPTORS: u64 = 200;
+
+const COLUMNS: [Column; 2] =
+    [Column::new("bytes per stream, created", 0), Column::new("bytes per stream, waiting", 0)];
 
 /// The resident set at three moments.
 struct Growth {
@@ -51,18 +55,15 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
             relay.check_alive()?;
             let growth = growth.map_err(|error| failure(format!("parked, {name}: {error}")))?;
             let each = |bytes: u64| bytes.saturating_sub(growth.before) as f64 / count as f64;
-            rows.push(vec![
-                format!("{}, {count} {name}", relay.name),
-                format!("{:.0}", each(growth.created)),
-                format!("{:.0}", each(growth.parked)),
-            ]);
+            let figures_each =
+                [growth.created, growth.parked].map(|bytes| Figure::of([each(bytes)]));
+            rows.push((format!("{}, {count} {name}", relay.name), figures_each));
             if relay.name == "rdv" {
                 figures.push((name, each(growth.parked)));
             }
         }
     }
-    let columns = ["waiting", "bytes per stream, created", "bytes per stream, waiting"];
-    table::print("parked, growth of the resident set", &columns, &rows);
+    report.table("parked, growth of the resident set", "waiting", &COLUMNS, rows);
     for (name, bytes) in figures {
         report.at_most(&format!("parked, {name}: bytes each"), Some(bytes), 1024.0);
     }

@@ -9,11 +9,14 @@ use crate::children::Worker;
 use crate::client::Client;
 use crate::measure::{Deadline, median, now, since};
 use crate::peers::{Bench, Relay, installed};
-use crate::table::{self, Report};
+use crate::result::{Column, Figure};
+use crate::table::Report;
 use crate::{Result, failure};
 
 /// Concurrent connections.
 const CONNECTIONS: usize = 32;
+
+const COLUMNS: [Column; 2] = [Column::new("requests/s", 0), Column::new("CPU µs each", 2)];
 
 /// A server and its figures per run: requests per second, and CPU microseconds per request.
 struct Entry {
@@ -48,8 +51,8 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
         "own client"
     };
     let title = format!("ping, {client}, {CONNECTIONS} connections, {} s", time.as_secs());
-    let rows: Vec<Vec<String>> = entries.iter().map(Entry::row).collect();
-    table::print(&title, &["server", "requests/s", "CPU µs each"], &rows);
+    let rows = entries.iter().map(Entry::row).collect();
+    report.table(title, "server", &COLUMNS, rows);
     let rates = |name: &str| {
         entries.iter().find(|entry| entry.relay.name == name).map(|entry| entry.rates.clone())
     };
@@ -76,10 +79,9 @@ impl Entry {
         Ok(())
     }
 
-    fn row(&self) -> Vec<String> {
-        let rate = median(self.rates.iter().copied());
-        let cost = median(self.costs.iter().copied());
-        vec![self.relay.name.clone(), format!("{rate:.0}"), format!("{cost:.2}")]
+    fn row(&self) -> (String, [Option<Figure>; 2]) {
+        let figures = [&self.rates, &self.costs];
+        (self.relay.name.clone(), figures.map(|runs| Figure::of(runs.iter().copied())))
     }
 }
 

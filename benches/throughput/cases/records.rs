@@ -15,10 +15,20 @@ use crate::peers::{Bench, Build};
 use crate::records::{
     BODY_BYTES, CONNECTIONS, Output, PushResult, Server, Sink, Until, check_lines,
 };
+use crate::result::{Column, Figure};
 use crate::table::{self, Report};
 
 /// Maximum bytes of tmpfs for the records of one measurement.
 const DIRECTORY_BYTES: u64 = 2 << 30;
+
+/// A name is used once: figures are found by the name of their column.
+const COLUMNS: [Column; 5] = [
+    Column::new("requests/s", 0),
+    Column::new("rate of ping", 3),
+    Column::new("CPU µs each", 2),
+    Column::new("CPU of ping", 3),
+    Column::new("client CPU µs each", 2),
+];
 
 /// Kind of request, and output of the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,39 +82,38 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
             entry.samples.push(entry.measure(bench, &directories)?);
         }
     }
-    let rows: Vec<_> = entries.iter().map(|entry| row(entry, &entries)).collect();
+    let rows = entries.iter().map(|entry| row(entry, &entries)).collect();
     let title = format!("records, {BODY_BYTES} bytes each, {CONNECTIONS} connections");
-    let columns =
-        ["server", "requests/s", "of ping", "CPU µs each", "of ping", "client CPU µs each"];
-    table::print(&title, &columns, &rows);
+    report.table(title, "server", &COLUMNS, rows);
     for (setup, what) in [(Setup::Null, "alone"), (Setup::Pipe, "into a pipe")] {
         let source = entries.iter().find(|entry| entry.setup == setup);
-        let ratio = source.map(|source| source.ratio_to_ping(&entries, |sample| sample.rate));
+        let ratio =
+            source.map(|source| median(source.ratios_to_ping(&entries, |sample| sample.rate)));
         report.at_least(&format!("records: requests/s, rdv source {what} / ping"), ratio, 0.8);
     }
     Ok(())
 }
 
-fn row(entry: &Entry, entries: &[Entry]) -> Vec<String> {
-    let middle = |figure: fn(&Sample) -> f64| median(entry.samples.iter().map(figure));
-    let ratio = |figure: fn(&Sample) -> f64| format!("{:.3}", entry.ratio_to_ping(entries, figure));
-    vec![
-        format!("{} {}", entry.build.name, entry.setup.name()),
-        format!("{:.0}", middle(|sample| sample.rate)),
+fn row(entry: &Entry, entries: &[Entry]) -> (String, [Option<Figure>; 5]) {
+    let figure = |figure: fn(&Sample) -> f64| Figure::of(entry.samples.iter().map(figure));
+    let ratio = |figure: fn(&Sample) -> f64| Figure::of(entry.ratios_to_ping(entries, figure));
+    let figures = [
+        figure(|sample| sample.rate),
         ratio(|sample| sample.rate),
-        format!("{:.2}", middle(|sample| sample.cost)),
+        figure(|sample| sample.cost),
         ratio(|sample| sample.cost),
-        format!("{:.2}", middle(|sample| sample.client_cost)),
-    ]
+        figure(|sample| sample.client_cost),
+    ];
+    (format!("{} {}", entry.build.name, entry.setup.name()), figures)
 }
 
 impl Entry {
-    /// The median of the ratios to the ping of the same build in the same run.
-    fn ratio_to_ping(&self, entries: &[Self], figure: fn(&Sample) -> f64) -> f64 {
+    /// The ratios to the ping of the same build in the same run.
+    fn ratios_to_ping(&self, entries: &[Self], figure: fn(&Sample) -> f64) -> Vec<f64> {
         let is_its_ping =
             |other: &&Self| other.setup == Setup::Ping && other.build.name == self.build.name;
         let ping = entries.iter().find(is_its_ping).map_or(&[][..], |ping| &ping.samples);
-        median(self.samples.iter().zip(ping).map(|(own, ping)| figure(own) / figure(ping)))
+        self.samples.iter().zip(ping).map(|(own, ping)| figure(own) / figure(ping)).collect()
     }
 
     fn measure(&self, bench: &Bench, directories: &Directories) -> Result<Sample> {

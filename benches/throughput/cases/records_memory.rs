@@ -9,7 +9,8 @@ use crate::Result;
 use crate::measure::{peak_bytes, resident_bytes};
 use crate::peers::{Bench, Build};
 use crate::records::{BODY_BYTES, Output, Server, Sink, Until, check_lines};
-use crate::table::{self, Report};
+use crate::result::{Column, Figure};
+use crate::table::Report;
 
 /// Maximum bytes of tmpfs for a spool: its limit, and the same again for its last file.
 const SPOOL_BYTES: u64 = 2 << 30;
@@ -52,7 +53,8 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
         let readings = destination_readings(build, counts)?;
         rows.push(row(name, readings, report));
     }
-    print(counts, &rows);
+    let title = format!("records-memory, memory after N records of {BODY_BYTES} bytes");
+    report.table(title, "process", &columns(counts), rows);
     Ok(())
 }
 
@@ -99,27 +101,32 @@ fn destination_readings(build: &Build, counts: Counts) -> Result<[Reading; 2]> {
 }
 
 /// A row of the table; checks the target.
-fn row(name: String, [first, second]: [Reading; 2], report: &mut Report) -> Vec<String> {
+fn row(
+    name: String,
+    [first, second]: [Reading; 2],
+    report: &mut Report,
+) -> (String, [Option<Figure>; 5]) {
     let growth = mib(second.peak) - mib(first.peak);
     let what = format!("records-memory, {name}: growth of the peak, MiB");
     report.at_most(&what, Some(growth), GROWTH_MAX_MIB);
-    let figures = [first.resident, second.resident, first.peak, second.peak].map(mib);
-    let cells = figures.into_iter().chain([growth]).map(|figure| format!("{figure:.2}"));
-    std::iter::once(name).chain(cells).collect()
+    let [first_resident, second_resident] = [first, second].map(|reading| mib(reading.resident));
+    let figures = [first_resident, second_resident, mib(first.peak), mib(second.peak), growth];
+    (name, figures.map(|figure| Figure::of([figure])))
 }
 
-fn print(counts: Counts, rows: &[Vec<String>]) {
-    let column = |name: &str, count: u64| format!("{name} MiB, {count}");
-    let columns = [
-        "process".to_owned(),
+/// The columns of the table.
+fn columns(counts: Counts) -> [Column; 5] {
+    let column = |name: &str, count: u64| Column {
+        name: format!("{name} MiB, {count}").into(),
+        ..Column::new("", 2)
+    };
+    [
         column("VmRSS", counts.some),
         column("VmRSS", counts.many),
         column("VmHWM", counts.some),
         column("VmHWM", counts.many),
-        "growth of VmHWM".to_owned(),
-    ];
-    let title = format!("records-memory, memory after N records of {BODY_BYTES} bytes");
-    table::print(&title, &columns.each_ref().map(String::as_str), rows);
+        Column::new("growth of VmHWM", 2),
+    ]
 }
 
 impl Reading {

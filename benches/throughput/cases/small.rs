@@ -4,7 +4,8 @@ use super::started;
 use crate::client::Client;
 use crate::measure::{median, now, since};
 use crate::peers::{Bench, Relay};
-use crate::table::{self, Report};
+use crate::result::{Column, Figure};
+use crate::table::Report;
 use crate::{Result, failure};
 
 /// Payload of one exchange.
@@ -51,12 +52,11 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
         let ratios = costs[0].iter().zip(&floor).map(|(cost, floor)| cost / floor);
         figures.push((variant, median(ratios)));
         for (name, costs) in names.iter().zip(costs) {
-            let cost = median(costs);
-            rows.push(vec![format!("{name}, {}", variant.name), format!("{cost:.1}")]);
+            rows.push((format!("{name}, {}", variant.name), [Figure::of(costs)]));
         }
     }
     let title = format!("small, {count} exchanges of 1 KiB in sequence");
-    table::print(&title, &["exchange", "CPU µs each"], &rows);
+    report.table(title, "exchange", &[Column::with_spread("CPU µs each", 1)], rows);
     for (variant, ratio) in figures {
         let what = format!("small, {}: CPU, rdv / {BASELINE}", variant.name);
         report.at_most(&what, Some(ratio), 1.25);

@@ -4,13 +4,18 @@ use super::{missing, started};
 use crate::measure::median;
 use crate::options::SinkMode;
 use crate::peers::{Bench, Relay};
+use crate::result::{Column, Figure};
 use crate::table::{self, Report};
 use crate::transfer::{Load, Sample};
 use crate::wire::Framing;
 
 pub(super) const MIB: u64 = 1 << 20;
-const COLUMNS: [&str; 6] =
-    ["relay", "GiB/s", "CPU s/GiB", "least..most", "calls/GiB", "first/last end"];
+const COLUMNS: [Column; 4] = [
+    Column::new("GiB/s", 2),
+    Column::with_spread("CPU s/GiB", 4),
+    Column::new("calls/GiB", 0),
+    Column::new("first/last end", 3),
+];
 
 /// The loop that splices, and the one that also lets the kernel gather bytes.
 const PLAIN: &str = "plain splice";
@@ -171,8 +176,8 @@ impl Comparison {
         for entry in self.entries.iter_mut().filter(|entry| !entry.failed) {
             entry.calls = bench.calls_per_gib(&mut entry.relay, load);
         }
-        let rows: Vec<Vec<String>> = self.entries.iter().map(Entry::row).collect();
-        table::print(title, &COLUMNS, &rows);
+        let rows = self.entries.iter().map(Entry::row).collect();
+        report.table(title, "relay", &COLUMNS, rows);
         if let Some(ratio) = self.ratio("rdv", "other build", Sample::cpu_per_gib) {
             table::note(&format!("CPU, rdv / other build: {ratio:.3}"));
         }
@@ -202,29 +207,14 @@ impl Comparison {
 }
 
 impl Entry {
-    fn row(&self) -> Vec<String> {
-        let figure = |figure: fn(&Sample) -> f64, digits: usize| {
-            if self.samples.is_empty() {
-                return "-".to_owned();
-            }
-            format!("{:.*}", digits, median(self.samples.iter().map(figure)))
-        };
-        vec![
-            self.relay.name.clone(),
-            figure(Sample::gib_per_second, 2),
-            figure(Sample::cpu_per_gib, 4),
-            self.spread(),
-            self.calls.map_or_else(|| "-".to_owned(), |calls| format!("{calls:.0}")),
-            figure(Sample::evenness, 3),
-        ]
-    }
-
-    /// The least and the most CPU of all runs: how reliable the median is.
-    fn spread(&self) -> String {
-        let costs = || self.samples.iter().map(Sample::cpu_per_gib);
-        match (costs().min_by(f64::total_cmp), costs().max_by(f64::total_cmp)) {
-            (Some(least), Some(most)) => format!("{least:.3}..{most:.3}"),
-            (None, _) | (_, None) => "-".to_owned(),
-        }
+    fn row(&self) -> (String, [Option<Figure>; 4]) {
+        let figure = |figure: fn(&Sample) -> f64| Figure::of(self.samples.iter().map(figure));
+        let figures = [
+            figure(Sample::gib_per_second),
+            figure(Sample::cpu_per_gib),
+            Figure::of(self.calls),
+            figure(Sample::evenness),
+        ];
+        (self.relay.name.clone(), figures)
     }
 }

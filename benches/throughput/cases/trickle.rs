@@ -12,7 +12,8 @@ use crate::chunks::Decoder;
 use crate::client::Client;
 use crate::measure::{median, now};
 use crate::peers::{Bench, Relay};
-use crate::table::{self, Report};
+use crate::result::{Column, Figure};
+use crate::table::Report;
 use crate::wire::{Body, Framing, WRITE_BYTES, Wire};
 use crate::{Result, failure};
 
@@ -22,6 +23,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const BULK_BYTES: u64 = 256 << 20;
 /// Maximum median and maximum latency of a byte, in milliseconds.
 const LIMITS: (f64, f64) = (0.2, 5.0);
+
+const COLUMNS: [Column; 2] = [Column::new("median ms", 3), Column::new("longest ms", 3)];
 
 /// The upload before the single bytes, and the framing of the body.
 #[derive(Clone, Copy)]
@@ -65,11 +68,8 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
             })?;
             let longest = times.iter().copied().fold(0.0, f64::max);
             let median = median(times);
-            rows.push(vec![
-                format!("{}, {}", relay.name, variant.name),
-                format!("{median:.3}"),
-                format!("{longest:.3}"),
-            ]);
+            let figures = [median, longest].map(|time| Figure::of([time]));
+            rows.push((format!("{}, {}", relay.name, variant.name), figures));
             if relay.name == "rdv" {
                 let what = format!("trickle, {}", variant.name);
                 report.at_most(&format!("{what}: median ms"), Some(median), LIMITS.0);
@@ -77,7 +77,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
             }
         }
     }
-    table::print("trickle, a byte every 100 ms", &["body", "median ms", "longest ms"], &rows);
+    report.table("trickle, a byte every 100 ms", "body", &COLUMNS, rows);
     Ok(())
 }
 

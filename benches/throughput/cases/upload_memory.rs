@@ -8,13 +8,16 @@ use crate::children::Worker;
 use crate::measure::{Deadline, GIB, median};
 use crate::options::Origin;
 use crate::peers::Bench;
-use crate::table::{self, Report};
+use crate::result::{Column, Figure};
+use crate::table::Report;
 use crate::{Result, failure};
 
 const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Maximum resident memory.
 const RESIDENT_MAX_MIB: f64 = 10.0;
+
+const COLUMNS: [Column; 2] = [Column::new("peak resident MiB", 2), Column::new("GiB/s", 2)];
 
 /// Peak memory and rate of `Upload::send`, from each kind of origin.
 pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
@@ -27,15 +30,13 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
             peaks.push(peak);
             rates.push(bytes as f64 / GIB / seconds);
         }
-        let peak = median(peaks);
-        let rate = median(rates);
-        rows.push(vec![origin.name().to_owned(), format!("{peak:.2}"), format!("{rate:.2}")]);
         let what = format!("upload-memory, from {}: peak resident MiB", origin.name());
-        report.at_most(&what, Some(peak), RESIDENT_MAX_MIB);
+        report.at_most(&what, Some(median(peaks.iter().copied())), RESIDENT_MAX_MIB);
+        rows.push((origin.name().to_owned(), [Figure::of(peaks), Figure::of(rates)]));
     }
     let title =
         format!("upload-memory, {:.2} GiB with 20 MiB more address space", bytes as f64 / GIB);
-    table::print(&title, &["from", "peak resident MiB", "GiB/s"], &rows);
+    report.table(title, "from", &COLUMNS, rows);
     Ok(())
 }
 
