@@ -26,11 +26,23 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts `command`, with `input` on its standard input.
     pub(crate) fn start(name: &str, command: &mut Command, input: &str) -> Result<Self> {
+        let mut worker = Self::start_held(name, command, input)?;
+        worker.release();
+        Ok(worker)
+    }
+
+    /// The same, with its standard input left open until [`Worker::release`].
+    pub(crate) fn start_held(name: &str, command: &mut Command, input: &str) -> Result<Self> {
         let mut worker = Self::start_reading(name, command, Stdio::piped())?;
-        if let Some(mut stdin) = worker.child.stdin.take() {
+        if let Some(stdin) = &mut worker.child.stdin {
             stdin.write_all(input.as_bytes())?;
         }
         Ok(worker)
+    }
+
+    /// Closes its standard input.
+    pub(crate) fn release(&mut self) {
+        self.child.stdin = None;
     }
 
     /// Starts `command` with its input and output already set, and reads its standard error.

@@ -9,6 +9,7 @@ mod cases;
 mod children;
 mod chunks;
 mod client;
+mod link;
 mod measure;
 mod namespace;
 mod options;

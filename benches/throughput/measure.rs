@@ -10,6 +10,9 @@ use nix::unistd::Pid;
 use crate::result::Machine;
 use crate::{Result, failure};
 
+/// Size of a page of memory, on every machine on which the bench is run.
+const PAGE_BYTES: u64 = 4096;
+
 /// A GiB, for rates.
 pub(crate) const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
@@ -59,6 +62,16 @@ pub(crate) fn peak_bytes(pid: Pid) -> Result<u64> {
     status_bytes(pid, "VmHWM:")
 }
 
+/// The memory of all TCP sockets of this machine, in bytes: the bytes queued in them, with the
+/// kernel's overhead.
+pub(crate) fn socket_bytes() -> Result<u64> {
+    let text = read("/proc/net/sockstat");
+    let line = text.lines().find_map(|line| line.strip_prefix("TCP:"));
+    let mut words = line.unwrap_or_default().split_whitespace().skip_while(|word| *word != "mem");
+    let pages = words.nth(1).ok_or_else(|| failure("no memory of TCP sockets"))?;
+    Ok(pages.parse::<u64>()? * PAGE_BYTES)
+}
+
 /// One of the sizes in `/proc/PID/status`, which are in KiB (`proc_pid_status(5)`).
 fn status_bytes(pid: Pid, name: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -76,6 +89,14 @@ pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
         (count, middle) if count % 2 == 1 => sorted[middle],
         (_, middle) => f64::midpoint(sorted[middle - 1], sorted[middle]),
     }
+}
+
+/// The least value that at least this part of all, in per cent, does not exceed; 0 for none.
+pub(crate) fn percentile(values: &[f64], part: usize) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let exceeding = sorted.len() * (100 - part) / 100;
+    sorted.iter().rev().nth(exceeding).copied().unwrap_or(0.0)
 }
 
 /// Raises the descriptor limit to the hard limit, and returns it.

@@ -10,7 +10,7 @@ use crate::wire::{Body, Framing};
 use crate::{BoxError, Result, failure};
 
 /// Measures the relay as a process, compared with a plain splice loop and a copying loop.
-#[derive(Parser)]
+#[derive(Clone, Parser)]
 pub(crate) struct Options {
     /// Run every case with tiny sizes and check each byte; ignore the targets
     #[arg(long)]
@@ -53,16 +53,24 @@ pub(crate) enum Case {
     HundredStreams,
     /// 1,000 streams of 8 MiB at once
     ThousandStreams,
+    /// The relay's reno on loopback, compared with the machine's congestion control
+    LoopbackReno,
+    /// One stream and eight streams between network namespaces, in segments of 1,500 bytes
+    Veth,
     /// Uploads in chunks of 64 KiB and 2 KiB
     Chunked,
     /// Complete small exchanges
     Small,
     /// GET /ping, compared with nginx
     Ping,
+    /// Latency of GET /ping while bulk transfers run
+    PingUnderBulk,
     /// Latency of single bytes
     Trickle,
     /// Memory of waiting streams
     Parked,
+    /// 100 streams among 900 whose readers read nothing
+    Stalled,
     /// One stream and small exchanges, with all optional features on and off
     EverythingOn,
     /// 1,000 streams through an unprivileged relay
@@ -107,20 +115,20 @@ impl FromStr for Running {
 }
 
 /// A process of a measurement, started by the bench.
-#[derive(Subcommand)]
+#[derive(Clone, Subcommand)]
 pub(crate) enum Role {
     /// A relay that only splices
     #[command(hide = true)]
-    PlainSplice,
+    PlainSplice(RelayArgs),
     /// The same, with a low-water mark at the source
     #[command(hide = true)]
-    BestSplice,
+    BestSplice(RelayArgs),
     /// A relay that only copies
     #[command(hide = true)]
-    Copy,
+    Copy(RelayArgs),
     /// A server that sends the responses of small exchanges and does nothing else
     #[command(hide = true)]
-    Responder,
+    Responder(RelayArgs),
     /// Uploads to the streams listed on standard input
     #[command(hide = true)]
     Source(TransferArgs),
@@ -142,6 +150,14 @@ pub(crate) enum Role {
     /// Counts the records on standard input
     #[command(hide = true)]
     Count(CountArgs),
+}
+
+/// Where a comparison relay listens.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RelayArgs {
+    /// Address to listen on
+    #[arg(long)]
+    pub(crate) listen: SocketAddr,
 }
 
 /// Requests to send, and their number.
@@ -234,6 +250,9 @@ pub(crate) struct TransferArgs {
     /// Use different contents for each stream
     #[arg(long)]
     pub(crate) distinct: bool,
+    /// Use small buffers and segments; a sink reads nothing until its standard input is closed
+    #[arg(long)]
+    pub(crate) stalled: bool,
     /// Accept uploads at this address instead of downloading, for TCP relays
     #[arg(long)]
     pub(crate) listen: Option<SocketAddr>,

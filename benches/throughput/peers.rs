@@ -1,8 +1,9 @@
 //! The relays under measurement: how each is started, located and given its streams.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::children::{Worker, log_end, retry};
 use crate::client::Client;
+use crate::link::{self, Link};
 use crate::measure::{self, Deadline};
 use crate::options::Options;
 use crate::{Result, failure};
@@ -23,11 +25,16 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// Ids of an unprivileged user and group (65534 on Debian).
 const UNPRIVILEGED_ID: u32 = 65534;
 
+/// The setting of `rdv serve`.
+const CONGESTION_CONTROL: &str = "RDV_CONGESTION_CONTROL";
+
 /// What all cases share.
 pub(crate) struct Bench {
     pub(crate) options: Options,
     /// Descriptor limit of each process.
     pub(crate) descriptors: u64,
+    /// Where source and sink run, unless they use loopback.
+    pub(crate) link: Option<Link>,
     scratch: TempDir,
 }
 
@@ -38,8 +45,8 @@ enum Kind {
     Rendezvous,
     /// Implicitly: any name is a stream.
     AnyName,
-    /// Plain TCP, to a sink that listens at this address.
-    Tunnel(SocketAddr),
+    /// Plain TCP, to a sink that listens at this address; responds to `/ping` at another.
+    Tunnel { sink: SocketAddr, ping: SocketAddr },
 }
 
 /// A running relay.
@@ -70,7 +77,15 @@ impl Bench {
     pub(crate) fn new(options: Options) -> Result<Self> {
         let scratch = tempfile::Builder::new().prefix("rdv-bench-").tempdir()?;
         fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755))?;
-        Ok(Self { options, descriptors: measure::raise_descriptor_limit()?, scratch })
+        let descriptors = measure::raise_descriptor_limit()?;
+        Ok(Self { options, descriptors, link: None, scratch })
+    }
+
+    /// The same with source and sink at the far end of a link, and without the relays that are
+    /// already running, which do not listen there.
+    pub(crate) fn across(&self, link: Link) -> Result<Self> {
+        let options = Options { peers: Vec::new(), ..self.options.clone() };
+        Ok(Self { link: Some(link), ..Self::new(options)? })
     }
 
     /// A path for a file of this run.
@@ -98,12 +113,12 @@ impl Bench {
 
     /// Starts a build with limits that suffice for any case.
     pub(crate) fn rdv(&self, build: &Build) -> Result<Relay> {
-        self.start_rdv(build.name, &mut Command::new(&build.program), 4096)
+        self.rdv_for(build, 4096)
     }
 
     /// The same with this connection limit.
     pub(crate) fn rdv_for(&self, build: &Build, connections: u64) -> Result<Relay> {
-        self.start_rdv(build.name, &mut Command::new(&build.program), connections)
+        self.start_rdv(build.name, &mut serve(&build.program), connections)
     }
 
     /// Starts a world-readable copy of a build as an unprivileged user.
@@ -111,28 +126,28 @@ impl Bench {
         let program = self.scratch("rdv");
         fs::copy(&build.program, &program)?;
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
-        let mut command = Command::new(program);
+        let mut command = serve(&program);
         command.uid(UNPRIVILEGED_ID).gid(UNPRIVILEGED_ID).current_dir("/");
         self.start_rdv("rdv unprivileged", &mut command, 4096)
     }
 
     /// The build under test with more flags, under another name.
     pub(crate) fn rdv_with(&self, name: &str, flags: &[String]) -> Result<Relay> {
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_rdv"));
-        self.start_rdv(name, Command::new(program).arg("serve").args(flags), 4096)
+        self.start_rdv(name, serve(env!("CARGO_BIN_EXE_rdv")).args(flags), 4096)
+    }
+
+    /// The build under test with the congestion control of its choice, under another name.
+    pub(crate) fn rdv_as_shipped(&self, name: &str) -> Result<Relay> {
+        let mut command = serve(env!("CARGO_BIN_EXE_rdv"));
+        self.start_rdv(name, command.env_remove(CONGESTION_CONTROL), 4096)
     }
 
     fn start_rdv(&self, name: &str, command: &mut Command, connections: u64) -> Result<Relay> {
         let limit = connections.to_string();
-        if command.get_args().len() == 0 {
-            command.arg("serve");
-        }
-        command.args(["--listen", "127.0.0.1:0", "--ttl", "600s"]);
+        command.args(["--listen", &self.listen_address(), "--ttl", "600s"]);
         command.args(["--max-connections", &limit, "--max-streams", "1000000"]);
         // The list of agents, which shows their spare connections, requires a trusted address.
         command.args(["--trusted", "127.0.0.0/8"]);
-        // The same as that of the other relays, and of the clients. An older build ignores it.
-        command.env("RDV_CONGESTION_CONTROL", measure::congestion_control());
         // Keep its admin socket apart from those of other relays of this user.
         command.env("RUNTIME_DIRECTORY", self.scratch("run"));
         command.args(&self.options.with);
@@ -143,7 +158,23 @@ impl Bench {
 
     /// Starts a comparison relay: this program in another role.
     pub(crate) fn own(&self, name: &str, role: &str) -> Result<Relay> {
-        self.start_listening(name, Command::new(env::current_exe()?).arg(role))
+        let mut command = Command::new(env::current_exe()?);
+        self.start_listening(name, command.args([role, "--listen", &self.listen_address()]))
+    }
+
+    /// The IP address of the relays.
+    fn relay_ip(&self) -> IpAddr {
+        if self.link.is_some() { link::NEAR } else { Ipv4Addr::LOCALHOST.into() }
+    }
+
+    /// Where a relay listens: at a free port.
+    fn listen_address(&self) -> String {
+        SocketAddr::new(self.relay_ip(), 0).to_string()
+    }
+
+    /// An address of the relays that is free now.
+    fn free_address(&self) -> Result<SocketAddr> {
+        Ok(TcpListener::bind((self.relay_ip(), 0))?.local_addr()?)
     }
 
     /// Starts a program that prints its address.
@@ -166,10 +197,12 @@ impl Bench {
         })
     }
 
-    /// Starts `HAProxy` as a TCP relay with splicing; none if it is not installed.
+    /// Starts `HAProxy` as a TCP relay with splicing, which also responds to `/ping` with a
+    /// constant; none if it is not installed.
     pub(crate) fn haproxy(&self) -> Result<Option<Relay>> {
         let Some(program) = installed("haproxy") else { return Ok(None) };
-        let (address, sink) = (free_address()?, free_address()?);
+        let (address, ping) = (self.free_address()?, self.free_address()?);
+        let sink = if self.link.is_some() { link::SINK } else { self.free_address()? };
         // `option splice-auto` decides by a heuristic, which chose to copy while strace was
         // attached.
         let config = format!(
@@ -177,19 +210,21 @@ impl Bench {
              defaults\n  mode tcp\n  option splice-request\n  option splice-response\n  \
              timeout connect 5s\n  \
              timeout client 60s\n  timeout server 60s\n\
-             listen relay\n  bind {address}\n  server sink {sink}\n"
+             listen relay\n  bind {address}\n  server sink {sink}\n\
+             frontend ping\n  mode http\n  bind {ping}\n  \
+             http-request return status 200 content-type text/plain string pong\n"
         );
         let path = self.scratch("haproxy.cfg");
         fs::write(&path, config)?;
         let mut command = Command::new(program);
         command.arg("-db").arg("-f").arg(path);
-        self.start_silent("haproxy", &mut command, address, Kind::Tunnel(sink)).map(Some)
+        self.start_silent("haproxy", &mut command, address, Kind::Tunnel { sink, ping }).map(Some)
     }
 
     /// Starts nginx with one worker that responds to `/ping`; none if it is not installed.
     pub(crate) fn nginx(&self) -> Result<Option<Relay>> {
         let Some(program) = installed("nginx") else { return Ok(None) };
-        let address = free_address()?;
+        let address = self.free_address()?;
         let pid = self.scratch("nginx.pid");
         let config = format!(
             "daemon off; master_process off; worker_processes 1; pid {};\n\
@@ -249,8 +284,16 @@ impl Relay {
     /// Where a sink must listen instead of sending a request.
     pub(crate) fn sink_address(&self) -> Option<SocketAddr> {
         match self.kind {
-            Kind::Tunnel(address) => Some(address),
+            Kind::Tunnel { sink, .. } => Some(sink),
             Kind::Rendezvous | Kind::AnyName => None,
+        }
+    }
+
+    /// Where it responds to `/ping`.
+    pub(crate) fn ping_address(&self) -> SocketAddr {
+        match self.kind {
+            Kind::Tunnel { ping, .. } => ping,
+            Kind::Rendezvous | Kind::AnyName => self.address,
         }
     }
 
@@ -265,9 +308,12 @@ impl Relay {
     }
 }
 
-/// A loopback address that is free now.
-fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+/// A command that starts a relay with the congestion control of the other relays, and of the
+/// clients. An older build ignores it.
+fn serve(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.arg("serve").env(CONGESTION_CONTROL, measure::congestion_control());
+    command
 }
 
 /// The path of a program in `PATH`, or in the directories of system programs.

@@ -64,8 +64,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
 }
 
 fn measure(bench: &Bench, report: &mut Report, relay: &mut Relay, body: Body) -> Result<()> {
-    let load =
-        Load { streams: 1, length: body.length, framing: Framing::Length, mode: SinkMode::Discard };
+    let load = Load::new(1, body.length, SinkMode::Discard);
     let mut streams = Vec::new();
     let mut calls = [Vec::new(), Vec::new()];
     let mut growth_mib = 0.0;

@@ -1,9 +1,10 @@
 //! All optional features on, compared with the same relay without them: they must not slow down
 //! transfers.
 
+use super::comparison::Comparison;
 use super::small::{self, VARIANTS};
 use super::started;
-use super::transfers::{Comparison, MIB};
+use super::transfers::MIB;
 use crate::Result;
 use crate::measure::median;
 use crate::options::SinkMode;
@@ -11,7 +12,6 @@ use crate::peers::{Bench, Relay};
 use crate::result::{Column, Figure};
 use crate::table::{self, Report};
 use crate::transfer::{Load, Sample};
-use crate::wire::Framing;
 
 const OFF: &str = "rdv";
 const AGAIN: &str = "rdv, once more";
@@ -45,7 +45,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     all.extend(started(bench.rdv_with(AGAIN, &[]), report));
     let mut comparison = Comparison::from(all).with_turns(bench.size(TURNS, 1));
     let length = bench.size(1024, 8) * MIB;
-    let load = Load { streams: 1, length, framing: Framing::Length, mode: SinkMode::Read };
+    let load = Load::new(1, length, SinkMode::Read);
     comparison.run(
         bench,
         report,

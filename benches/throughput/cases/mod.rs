@@ -2,15 +2,20 @@
 
 mod calls;
 mod clients;
+mod comparison;
 mod everything;
+mod loopback_reno;
 mod parked;
 mod ping;
+mod ping_under_bulk;
 mod records;
 mod records_memory;
 mod small;
+mod stalled;
 mod transfers;
 mod trickle;
 mod upload_memory;
+mod veth;
 
 use crate::Result;
 use crate::options::Case;
@@ -18,15 +23,19 @@ use crate::peers::{Bench, Relay};
 use crate::table::{self, Report};
 
 /// All cases, in the order in which they run.
-pub(crate) const ALL: [Case; 15] = [
+pub(crate) const ALL: [Case; 19] = [
     Case::OneStream,
     Case::HundredStreams,
     Case::ThousandStreams,
+    Case::LoopbackReno,
+    Case::Veth,
     Case::Chunked,
     Case::Small,
     Case::Ping,
+    Case::PingUnderBulk,
     Case::Trickle,
     Case::Parked,
+    Case::Stalled,
     Case::EverythingOn,
     Case::Unprivileged,
     Case::Clients,
@@ -42,11 +51,15 @@ pub(crate) fn run(case: Case, bench: &Bench, report: &mut Report) -> Result<()> 
         Case::OneStream => transfers::one_stream(bench, report),
         Case::HundredStreams => transfers::hundred_streams(bench, report),
         Case::ThousandStreams => transfers::thousand_streams(bench, report),
+        Case::LoopbackReno => loopback_reno::run(bench, report),
+        Case::Veth => veth::run(bench, report)?,
         Case::Chunked => transfers::chunked(bench, report),
         Case::Small => small::run(bench, report)?,
         Case::Ping => ping::run(bench, report)?,
+        Case::PingUnderBulk => ping_under_bulk::run(bench, report)?,
         Case::Trickle => trickle::run(bench, report)?,
         Case::Parked => parked::run(bench, report)?,
+        Case::Stalled => stalled::run(bench, report),
         Case::EverythingOn => everything::run(bench, report)?,
         Case::Unprivileged => transfers::unprivileged(bench, report),
         Case::Clients => clients::run(bench, report)?,

@@ -20,7 +20,7 @@ const BODY_BYTES: usize = 100_000;
 /// Maximum kernel memory of one connection with an unread body.
 const KERNEL_BYTES: u64 = 2 * BODY_BYTES as u64;
 /// Other descriptors of a process.
-const SPARE_DESCRIPTORS: u64 = 200;
+pub(super) const SPARE_DESCRIPTORS: u64 = 200;
 
 const COLUMNS: [Column; 2] =
     [Column::new("bytes per stream, created", 0), Column::new("bytes per stream, waiting", 0)];

@@ -11,23 +11,30 @@ pub(crate) mod source;
 pub(crate) mod upload;
 
 use std::io::{self, BufRead};
+use std::net::TcpStream;
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollTimeout};
 use nix::sys::signal::Signal;
+use socket2::{Domain, Socket, Type};
 
 use crate::Result;
-use crate::options::Role;
+use crate::options::{Role, TransferArgs};
+
+/// Segment size of stalled streams, that of Ethernet, and size of their socket buffers: with those
+/// of loopback the sockets towards a sink that reads nothing hold 4 MiB and more.
+const STALLED_SEGMENT_BYTES: u32 = 1448;
+const STALLED_BUFFER_BYTES: usize = 32 << 10;
 
 /// Runs `role` until it is done; a relay until it is killed.
 pub(crate) fn run(role: &Role) -> Result<()> {
     // The processes of a killed bench exit too.
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
     match role {
-        Role::PlainSplice => relay::serve::<buffer::Pipe>(),
-        Role::BestSplice => relay::serve::<buffer::GatheringPipe>(),
-        Role::Copy => relay::serve::<buffer::Memory>(),
-        Role::Responder => responder::serve(),
+        Role::PlainSplice(task) => relay::serve::<buffer::Pipe>(task.listen),
+        Role::BestSplice(task) => relay::serve::<buffer::GatheringPipe>(task.listen),
+        Role::Copy(task) => relay::serve::<buffer::Memory>(task.listen),
+        Role::Responder(task) => responder::serve(task.listen),
         Role::Upload(amount) => upload::run(amount.from, amount.length),
         Role::Fill(filling) => fill::run(&filling.path, filling.length),
         Role::Discard => upload::discard(),
@@ -38,9 +45,22 @@ pub(crate) fn run(role: &Role) -> Result<()> {
     }
 }
 
-/// The stream ids of this task, one per line of standard input.
+/// The stream ids of this task, one per line of standard input, up to its end or an empty line.
 fn ids() -> io::Result<Vec<String>> {
-    io::stdin().lock().lines().collect()
+    let lines = io::stdin().lock().lines();
+    lines.take_while(|line| !line.as_ref().is_ok_and(String::is_empty)).collect()
+}
+
+/// Connects to the relay.
+fn connect(task: &TransferArgs) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(task.relay), Type::STREAM, None)?;
+    if task.stalled {
+        socket.set_tcp_mss(STALLED_SEGMENT_BYTES)?;
+        socket.set_recv_buffer_size(STALLED_BUFFER_BYTES)?;
+        socket.set_send_buffer_size(STALLED_BUFFER_BYTES)?;
+    }
+    socket.connect(&task.relay.into())?;
+    Ok(socket.into())
 }
 
 /// Prints one line for the bench.

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use slab::Slab;
@@ -66,9 +66,9 @@ struct Relay<B> {
     closed: Vec<usize>,
 }
 
-/// Serves on a free loopback port until killed; prints the address.
-pub(crate) fn serve<B: Buffer>() -> Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
+/// Serves until killed; prints the address.
+pub(crate) fn serve<B: Buffer>(address: SocketAddr) -> Result<()> {
+    let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;

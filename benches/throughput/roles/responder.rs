@@ -6,6 +6,7 @@
 //! machine at this time; the difference to a relay is the relay's own cost.
 
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 
 use mio::net::{TcpListener, TcpStream};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
@@ -38,9 +39,9 @@ struct Responder {
     upload: Option<(usize, Vec<u8>)>,
 }
 
-/// Serves one client on a free loopback port until killed; prints the address.
-pub(crate) fn serve() -> Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0".parse()?)?;
+/// Serves one client until killed; prints the address.
+pub(crate) fn serve(address: SocketAddr) -> Result<()> {
+    let listener = TcpListener::bind(address)?;
     // As in the relay: accepted sockets inherit it.
     socket2::SockRef::from(&listener).set_tcp_nodelay(true)?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;

@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::socket::{MsgFlags, recv};
 
-use super::{report, wait};
+use super::{connect, report, wait};
 use crate::chunks::Decoder;
 use crate::measure::now;
 use crate::options::{SinkMode, TransferArgs};
@@ -52,6 +52,9 @@ pub(crate) fn run(task: &TransferArgs, ids: &[String]) -> Result<()> {
         }
         None => request(task, ids)?,
     };
+    if task.stalled {
+        io::copy(&mut io::stdin(), &mut io::sink())?;
+    }
     let mut downloads: Vec<Download> = sockets
         .into_iter()
         .enumerate()
@@ -69,7 +72,7 @@ pub(crate) fn run(task: &TransferArgs, ids: &[String]) -> Result<()> {
 fn request(task: &TransferArgs, ids: &[String]) -> Result<Vec<TcpStream>> {
     let mut sockets = Vec::new();
     for id in ids {
-        let mut socket = TcpStream::connect(task.relay)?;
+        let mut socket = connect(task)?;
         let host = task.relay;
         let head =
             format!("GET /stream/{id} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");

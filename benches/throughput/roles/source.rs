@@ -49,7 +49,7 @@ fn connect(task: &TransferArgs, ids: &[String]) -> Result<Vec<Upload>> {
         .map(|index| {
             let wire =
                 if task.distinct { Rc::new(Wire::new(task.body(index))) } else { shared.clone() };
-            let socket = TcpStream::connect(task.relay)?;
+            let socket = super::connect(task)?;
             Ok(Upload { socket, wire, position: 0, response: Vec::new() })
         })
         .collect()
