@@ -14,6 +14,7 @@ mod measure;
 mod namespace;
 mod options;
 mod peers;
+mod picture;
 mod records;
 mod result;
 mod roles;
@@ -22,12 +23,14 @@ mod transfer;
 mod wire;
 
 use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use options::Options;
 use peers::Bench;
+use result::RunResult;
 use table::Report;
 
 /// The error of a failed measurement.
@@ -43,13 +46,10 @@ fn failure(text: impl Into<String>) -> BoxError {
 fn main() -> ExitCode {
     let mut options = Options::parse();
     if let Some(role) = &options.role {
-        return match measure::raise_descriptor_limit().and_then(|_| roles::run(role)) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error}");
-                ExitCode::FAILURE
-            }
-        };
+        return finish(measure::raise_descriptor_limit().and_then(|_| roles::run(role)));
+    }
+    if let (Some(path), Some(picture)) = (&options.from, &options.picture) {
+        return finish(RunResult::read(path).and_then(|result| picture::draw(&result, picture)));
     }
     if let Some(control) = &options.congestion
         && *control != measure::congestion_control()
@@ -61,6 +61,14 @@ fn main() -> ExitCode {
     options.smoke |= !options.bench;
     match Bench::new(options) {
         Ok(bench) => run(&bench),
+        Err(error) => finish(Err(error)),
+    }
+}
+
+/// Prints an error; returns the exit status.
+fn finish(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
@@ -85,10 +93,15 @@ fn run(bench: &Bench) -> ExitCode {
             report.failed(&case.name(), &error);
         }
     }
-    if let Some(path) = &bench.options.json
-        && let Err(error) = report.result().write(path)
-    {
-        report.failed("--json", &error);
+    for (flag, file, write) in [
+        ("--json", &bench.options.json, RunResult::write as fn(&RunResult, &Path) -> Result<()>),
+        ("--picture", &bench.options.picture, picture::draw),
+    ] {
+        if let Some(path) = file
+            && let Err(error) = write(report.result(), path)
+        {
+            report.failed(flag, &error);
+        }
     }
     report.finish()
 }

@@ -37,6 +37,12 @@ pub(crate) struct Options {
     /// Also write the result to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Also draw the CPU of the relays, as SVG
+    #[arg(long, value_name = "FILE")]
+    pub(crate) picture: Option<PathBuf>,
+    /// Draw the result in this file of --json, and measure nothing
+    #[arg(long, value_name = "FILE", requires = "picture")]
+    pub(crate) from: Option<PathBuf>,
     /// Set by `cargo bench`; without it only the smoke run is done
     #[arg(long, hide = true)]
     pub(crate) bench: bool,

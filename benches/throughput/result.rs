@@ -93,6 +93,15 @@ pub(crate) enum Bound {
 }
 
 impl RunResult {
+    /// Reads a result that an earlier run wrote.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let because = |error: &dyn std::error::Error| {
+            failure(format!("cannot read {}: {error}", path.display()))
+        };
+        let text = fs::read(path).map_err(|error| because(&error))?;
+        serde_json::from_slice(&text).map_err(|error| because(&error))
+    }
+
     /// Writes the result as JSON.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self)? + "\n";
