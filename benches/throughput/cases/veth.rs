@@ -38,7 +38,15 @@ fn obstacle() -> Option<&'static str> {
 }
 
 fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
-    let bench = bench.across(Link::create()?)?;
+    let link = match Link::create() {
+        Ok(link) => link,
+        // In a container without the privilege, or with a kernel without veth.
+        Err(error) => {
+            table::note(&format!("veth: {error}; skipped"));
+            return Ok(());
+        }
+    };
+    let bench = bench.across(link)?;
     let mut comparison = Comparison::of_all(&bench, report);
     for (name, streams) in [("one stream", 1), ("eight streams", 8)] {
         let length = bench.size(1024, 8) * MIB / streams as u64;
