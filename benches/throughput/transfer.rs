@@ -217,7 +217,7 @@ impl Bench {
 }
 
 impl Stalled {
-    /// Lets the sinks read, and waits until every stream is complete.
+    /// Makes the sinks read, and waits until every stream is complete.
     fn release(mut self, deadline: Deadline) -> Result<()> {
         self.sink.release();
         self.source.finish(deadline)?;

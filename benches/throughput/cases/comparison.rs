@@ -14,7 +14,7 @@ const COLUMNS: [Column; 4] = [
     Column::new("first/last end", 3),
 ];
 
-/// The loop that splices, and the one that also lets the kernel gather bytes.
+/// The loop that splices, and the one for which the kernel also gathers bytes.
 pub(super) const PLAIN: &str = "plain splice";
 pub(super) const BEST: &str = "best splice";
 

@@ -11,7 +11,7 @@ use nix::unistd::pipe2;
 
 /// Size of the pipe, and maximum bytes per fill.
 const PIPE_BYTES: usize = 1 << 20;
-/// Bytes that the best splice loop lets the kernel gather before it wakes up.
+/// Bytes that the kernel gathers before it wakes the best splice loop.
 const MARK_BYTES: usize = 512 << 10;
 /// Size of the copying relay's buffer.
 const COPY_BYTES: usize = 256 << 10;
