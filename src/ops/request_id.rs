@@ -1,14 +1,11 @@
 //! Request ids: taken from the client if valid, otherwise generated here. An id distinguishes the
 //! log lines and responses of one request from others; it grants nothing.
 
+use super::random_ids::RandomIds;
 use crate::http::fields::{Fields, is_token};
 use crate::http::identity::is_request_id;
 use clap::{ArgAction, Args, ValueEnum};
-use rustix::rand::{GetRandomFlags, getrandom};
 use std::io;
-
-/// Random bytes read at once: for 256 ids, so that a request needs no system call.
-const BLOCK_BYTES: usize = 4096;
 
 /// Bytes of an id before it is encoded as text.
 const ID_BYTES: usize = 16;
@@ -87,8 +84,7 @@ pub struct RequestIds {
     header: Box<str>,
     encoding: Encoding,
     strict: bool,
-    block: Box<[u8; BLOCK_BYTES]>,
-    used: usize,
+    random: RandomIds,
 }
 
 impl RequestIds {
@@ -100,14 +96,11 @@ impl RequestIds {
         if !settings.request_id {
             return Ok(None);
         }
-        let mut block = Box::new([0; BLOCK_BYTES]);
-        fill(&mut *block)?;
         Ok(Some(Self {
             header: settings.request_id_header.as_str().into(),
             encoding: settings.request_id_encoding,
             strict: settings.request_id_strict,
-            block,
-            used: 0,
+            random: RandomIds::new()?,
         }))
     }
 
@@ -136,30 +129,8 @@ impl RequestIds {
 
     /// Generates an id.
     pub fn make(&mut self) -> Box<str> {
-        if self.used + ID_BYTES > BLOCK_BYTES {
-            // The kernel provided random bytes at the start, so it cannot run out of them later. If
-            // it failed anyway, ids would repeat, which only confuses logs.
-            let _ = fill(&mut *self.block);
-            self.used = 0;
-        }
-        let mut bytes = [0; ID_BYTES];
-        bytes.copy_from_slice(&self.block[self.used..][..ID_BYTES]);
-        self.used += ID_BYTES;
-        let id = uuid::Builder::from_random_bytes(bytes).into_uuid();
-        encode(id.as_bytes(), self.encoding).into()
+        encode(self.random.make().as_bytes(), self.encoding).into()
     }
-}
-
-fn fill(block: &mut [u8]) -> io::Result<()> {
-    let mut done = 0;
-    while done < block.len() {
-        match getrandom(&mut block[done..], GetRandomFlags::empty()) {
-            Ok(count) => done += count,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 fn encode(bytes: &[u8; ID_BYTES], encoding: Encoding) -> String {
@@ -187,7 +158,6 @@ fn digits(bytes: &[u8; ID_BYTES], bits: u32, alphabet: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::http::head::{FieldSlots, HeadLimits, parse};
-    use std::collections::HashSet;
 
     fn ids(encoding: Encoding, strict: bool) -> RequestIds {
         let settings = RequestIdSettings {
@@ -216,17 +186,6 @@ mod tests {
             (Encoding::Base64, "ABEiM0RVZneImaq7zN3u_w"),
         ] {
             assert_eq!(encode(&bytes, encoding), expected);
-        }
-    }
-
-    #[test]
-    fn generated_ids_are_unique_uuids_of_version_4() {
-        let mut ids = ids(Encoding::Rfc4122, false);
-        let many = 3 * BLOCK_BYTES / ID_BYTES;
-        let made: HashSet<String> = (0..many).map(|_| ids.make().into()).collect();
-        assert_eq!(made.len(), many);
-        for id in made {
-            assert_eq!(uuid::Uuid::parse_str(&id).unwrap().get_version_num(), 4, "{id}");
         }
     }
 

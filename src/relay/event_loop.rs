@@ -125,7 +125,7 @@ impl EventLoop {
         let registry = poll.registry().try_clone()?;
         let mut io = Io::new(settings, budget.max_connections, registry, now);
         io.journal.open(&io.settings)?;
-        let streams = Streams::new(&io.settings, io.journal.logs());
+        let streams = Streams::new(&io.settings, io.journal.logs())?;
         Ok(Self {
             poll,
             signals,

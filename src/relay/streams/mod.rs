@@ -25,6 +25,7 @@ use crate::api::{Busy, Failure, receipt, report, status};
 use crate::ops::Settings;
 use crate::ops::access_log::StreamEnd;
 use crate::ops::metrics::ConnPhase;
+use crate::ops::random_ids::RandomIds;
 use crate::relay::http1::{JsonPurpose, answer, takes_no_streams, too_busy};
 use crate::relay::io::{CloseMode, ConnId, Flushed, Http, Io, Role, Slot};
 use crate::relay::transfers::{Transfers, TurnResult};
@@ -35,6 +36,7 @@ pub use listing::StreamListing;
 use role::{StreamRole, StreamSide};
 use serde_json::json;
 use slab::Slab;
+use std::io;
 #[cfg(feature = "fuzzing")]
 pub use subscriber::{Shown, Subscriber};
 use subscribers::Subscribers;
@@ -52,6 +54,7 @@ const RECEIPT_EARLY: &str = "The transfer is not complete; send the receipt agai
 #[derive(Debug)]
 pub struct Streams {
     registry: Registry,
+    ids: RandomIds,
     roles: Slab<StreamRole>,
     subscribers: Subscribers,
 }
@@ -69,12 +72,16 @@ pub struct StreamCounts<'s> {
 
 impl Streams {
     /// Creates it without streams. With `records`, stream ends are written to the access log.
-    pub fn new(settings: &Settings, records: bool) -> Self {
+    ///
+    /// # Errors
+    /// If the kernel provides no random bytes.
+    pub fn new(settings: &Settings, records: bool) -> io::Result<Self> {
         let mut registry = Registry::new(limits(settings));
         if records {
             registry.keep_records();
         }
-        Self { registry, roles: Slab::new(), subscribers: Subscribers::default() }
+        let (ids, subscribers) = (RandomIds::new()?, Subscribers::default());
+        Ok(Self { registry, ids, roles: Slab::new(), subscribers })
     }
 
     /// Applies new settings.
@@ -113,7 +120,7 @@ impl Streams {
         if let Some(failure) = takes_no_streams(io) {
             return Err(failure);
         }
-        let stream = Uuid::new_v4();
+        let stream = self.ids.make();
         let made = self.registry.create(stream, headers, io.conns[id].peer.ip(), io.now);
         // A stream without sides may have been evicted.
         self.record(io);

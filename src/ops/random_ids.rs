@@ -1,0 +1,74 @@
+//! Random UUIDs (version 4; RFC 9562, section 5.4). Random bytes are read for 256 of them at once,
+//! so that few cost a system call.
+
+use rustix::rand::{GetRandomFlags, getrandom};
+use std::io;
+use uuid::{Builder, Uuid};
+
+/// Random bytes of one id.
+const ID_BYTES: usize = 16;
+
+/// Ids whose random bytes are read at once.
+const BLOCK: usize = 256;
+
+/// A source of random UUIDs.
+#[derive(Debug)]
+pub struct RandomIds {
+    block: Box<[u8; ID_BYTES * BLOCK]>,
+    used: usize,
+}
+
+impl RandomIds {
+    /// Creates a source.
+    ///
+    /// # Errors
+    /// If the kernel provides no random bytes.
+    pub fn new() -> io::Result<Self> {
+        let mut block = Box::new([0; ID_BYTES * BLOCK]);
+        fill(&mut *block)?;
+        Ok(Self { block, used: 0 })
+    }
+
+    /// Returns a new id.
+    ///
+    /// # Panics
+    /// If the kernel provides no more random bytes: an id that repeats would be another stream's.
+    pub fn make(&mut self) -> Uuid {
+        if self.used == BLOCK {
+            fill(&mut *self.block).expect("getrandom(2) does not fail once it has succeeded");
+            self.used = 0;
+        }
+        let mut bytes = [0; ID_BYTES];
+        bytes.copy_from_slice(&self.block[self.used * ID_BYTES..][..ID_BYTES]);
+        self.used += 1;
+        Builder::from_random_bytes(bytes).into_uuid()
+    }
+}
+
+fn fill(block: &mut [u8]) -> io::Result<()> {
+    let mut done = 0;
+    while done < block.len() {
+        match getrandom(&mut block[done..], GetRandomFlags::empty()) {
+            Ok(count) => done += count,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn ids_are_unique_uuids_of_version_4() {
+        let mut ids = RandomIds::new().unwrap();
+        let made: HashSet<Uuid> = (0..3 * BLOCK).map(|_| ids.make()).collect();
+        assert_eq!(made.len(), 3 * BLOCK);
+        for id in made {
+            assert_eq!((id.get_version_num(), id.get_variant()), (4, uuid::Variant::RFC4122));
+        }
+    }
+}
