@@ -96,9 +96,15 @@ impl Registry {
         &self.tally
     }
 
-    /// Sets the limits for streams that are created, or end, from now on.
-    pub fn set_limits(&mut self, limits: Limits) {
+    /// Sets the limits for streams that are created, or end, from now on. A shorter retention
+    /// applies to ended ones, too: they are removed in the order they ended.
+    pub fn set_limits(&mut self, limits: Limits, now: Now) {
         self.limits = limits;
+        let latest = now.monotonic + limits.retention;
+        for (deadline, key) in self.ended.iter_mut().rev().take_while(|(at, _)| *at > latest) {
+            *deadline = latest;
+            self.streams[*key as usize].deadline = latest;
+        }
     }
 
     /// Keeps a record of each stream that ends from now on; [`Registry::take_record`] must be

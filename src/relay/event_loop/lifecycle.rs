@@ -107,7 +107,7 @@ impl EventLoop {
         // New limits and timeouts apply to what begins from now on.
         self.io.max_connections = Budget::claim(&settings).max_connections;
         self.http1.reconfigure(&settings);
-        self.streams.reconfigure(&settings, self.io.journal.logs());
+        self.streams.reconfigure(&settings, self.io.journal.logs(), self.io.now);
         self.io.settings = settings;
         if !changes.kept.is_empty() {
             log::warn!("these settings need a restart: {}", changes.kept.join(", "));

@@ -30,7 +30,7 @@ use crate::relay::http1::{JsonPurpose, answer, takes_no_streams, too_busy};
 use crate::relay::io::{CloseMode, ConnId, Flushed, Http, Io, Role, Slot};
 use crate::relay::transfers::{Transfers, TurnResult};
 use crate::rendezvous::{
-    Ending, Limits, ReceiptOutcome, Registered, Registry, Side, StateCounts, Stream, StreamKey,
+    Ending, Limits, Now, ReceiptOutcome, Registered, Registry, Side, StateCounts, Stream, StreamKey,
 };
 pub use listing::StreamListing;
 use role::{StreamRole, StreamSide};
@@ -85,8 +85,8 @@ impl Streams {
     }
 
     /// Applies new settings.
-    pub fn reconfigure(&mut self, settings: &Settings, records: bool) {
-        self.registry.set_limits(limits(settings));
+    pub fn reconfigure(&mut self, settings: &Settings, records: bool, now: Now) {
+        self.registry.set_limits(limits(settings), now);
         if records {
             self.registry.keep_records();
         }

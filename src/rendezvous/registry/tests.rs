@@ -311,4 +311,5 @@ fn the_total_weight_of_streams_is_bounded() {
 }
 
 mod leaving;
+mod reload;
 mod unjoined;
