@@ -136,11 +136,13 @@ impl Registry {
         }
     }
 
-    /// Removes and returns all streams that wait for one or both sides, earliest deadline first:
-    /// another registry continues them, and they are unknown here from now on.
+    /// Removes and returns all streams that wait for one or both sides, oldest first, as the other
+    /// registry numbers them again: it continues them, and they are unknown here from now on.
     pub fn give_away_waiting(&mut self) -> Vec<ReleasedStream> {
-        let keys = std::mem::take(&mut self.waiting_until);
-        let give = |(_, key)| {
+        let waiting = std::mem::take(&mut self.waiting_until);
+        let mut keys: Vec<_> = waiting.into_iter().map(|(_, key)| key).collect();
+        keys.sort_unstable_by_key(|key| self.streams[*key as usize].sequence);
+        let give = |key| {
             let mut stream = self.remove(key);
             let counted = stream.creator.take();
             let creator = counted.as_ref().map(AddressCount::address);

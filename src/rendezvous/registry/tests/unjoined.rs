@@ -165,3 +165,26 @@ fn one_request_removes_a_bounded_number_of_streams() {
     assert!(registry.create(id(9999), None, creator(1), now).is_ok());
     assert_eq!(registry.len(), 10);
 }
+
+#[test]
+fn the_oldest_overdue_stream_gives_way_after_a_hand_over_too() {
+    let (mut registry, now) = begin();
+    registry.limits.streams = 2;
+    let [patient, second, third] = [1, 2, 3].map(Uuid::from_u128);
+    let key = registry.create(patient, None, creator(1), now).unwrap();
+    let late = later(now);
+    registry.wait_until(key, later(late).monotonic, now);
+    registry.create(second, None, creator(2), late).unwrap();
+    let limits = registry.limits;
+    let given = registry.give_away_waiting();
+    let mut successor = Registry::new(limits);
+    for ReleasedStream { stream, creator } in given {
+        let created = Now { monotonic: stream.created(), ..late };
+        let (id, deadline) = (stream.id(), stream.deadline());
+        let adopted = AdoptedStream { id, headers: None, creator, created, deadline };
+        assert!(successor.adopt(adopted, late).is_ok());
+    }
+    assert!(successor.create(third, None, creator(3), late).is_ok(), "the first is overdue");
+    let held: Vec<_> = successor.from_sequence(0).map(Stream::id).collect();
+    assert_eq!(held, [second, third], "the first gave way, though its deadline is the last");
+}
