@@ -1,9 +1,13 @@
 //! The registry next to a naive one. Every act is applied to both, and they must agree on the
 //! answer and on all visible state afterwards.
 
+mod checks;
+mod processes;
+mod receipts;
+
 use crate::rendezvous::{
-    Client, Connected, CreateError, Ending, LeaveOutcome, Limits, Now, PeerReport, Registered,
-    Registry, Side, StreamKey, StreamState,
+    Client, Connected, CreateError, Ending, LeaveOutcome, Limits, Now, PeerReport, Receipt,
+    Registered, Registry, Side, StreamKey, StreamState,
 };
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -26,7 +30,7 @@ const CREATORS: [(usize, &str); 5] = [
 const OWN_TTLS_S: [Option<u64>; 7] = [None, None, Some(90), None, Some(1), None, Some(600)];
 
 /// A stream as it would be stored without indexes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Naive {
     id: Uuid,
     key: StreamKey,
@@ -35,6 +39,7 @@ struct Naive {
     /// Its creator's index in `CREATORS`, shared by addresses with common limits.
     creator: usize,
     report: Option<PeerReport>,
+    receipt: Option<Receipt>,
     awaits_ack: bool,
     created: Duration,
     /// When it times out, later when it is forgotten.
@@ -44,7 +49,7 @@ struct Naive {
 }
 
 /// A registry and its naive twin.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct CheckedRegistry {
     pub(super) registry: Registry,
     limits: Limits,
@@ -55,13 +60,36 @@ pub(super) struct CheckedRegistry {
     /// Attempts to create a stream.
     attempts: usize,
     endings: u64,
+    /// Streams that ended since the last check: identifier, state, clients.
+    records: Vec<(Uuid, StreamState, [Option<Client>; 2])>,
+    /// Maximum streams that can be held: those held before a reload remain.
+    held_max: usize,
+}
+
+/// What a stream is created with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Creation {
+    /// An index in `CREATORS`.
+    pub(super) creator: usize,
+    pub(super) own_ttl: Option<Duration>,
+    pub(super) awaits_ack: bool,
 }
 
 impl CheckedRegistry {
     pub(super) fn new(limits: Limits) -> Self {
-        let registry = Registry::new(limits);
-        let (now, streams) = (Duration::ZERO, Vec::new());
-        Self { registry, limits, streams, now, made: 0, attempts: 0, endings: 0 }
+        let mut registry = Registry::new(limits);
+        registry.keep_records();
+        Self {
+            registry,
+            limits,
+            streams: Vec::new(),
+            now: Duration::ZERO,
+            made: 0,
+            attempts: 0,
+            endings: 0,
+            records: Vec::new(),
+            held_max: limits.streams,
+        }
     }
 
     pub(super) fn now(&self) -> Now {
@@ -82,32 +110,31 @@ impl CheckedRegistry {
     /// Creates a stream; the addresses and the TTLs rotate.
     pub(super) fn create(&mut self) {
         self.attempts += 1;
-        let (creator, address) = CREATORS[self.attempts % CREATORS.len()];
+        self.create_as(Creation {
+            creator: self.attempts % CREATORS.len(),
+            own_ttl: OWN_TTLS_S[self.attempts % OWN_TTLS_S.len()].map(Duration::from_secs),
+            awaits_ack: self.attempts.is_multiple_of(2),
+        });
+    }
+
+    /// Creates a stream.
+    pub(super) fn create_as(&mut self, creation: Creation) {
+        let Creation { creator, own_ttl, awaits_ack } = creation;
+        let (creator, address) = CREATORS[creator];
         let address = address.parse().expect("an address");
         let id = Self::id(self.made + 1);
-        let full = self.streams.len() >= self.limits.streams;
-        let gives_way = self.gives_way();
-        let refused = self.refuses(creator, full && gives_way.is_none());
         let made = self.registry.create(id, None, address, self.now());
-        if let Some(full) = refused {
-            assert_eq!(made, Err(full));
-            self.check();
-            return;
-        }
-        if full {
-            if let Some(id) = gives_way.filter(|id| self.active(*id).is_some()) {
-                self.ended(id, StreamState::TimeoutNoSrcNoDst);
-            }
-            self.streams.retain(|stream| Some(stream.id) != gives_way);
+        let refused = self.refuses(creator);
+        if refused.is_some() || !self.make_room() {
+            assert_eq!(made, Err(refused.unwrap_or(CreateError::Registry)));
+            return self.check();
         }
         self.made += 1;
         let key = made.expect("there is a place");
-        let own = OWN_TTLS_S[self.attempts % OWN_TTLS_S.len()].map(Duration::from_secs);
-        let deadline = self.now + own.unwrap_or(self.limits.ttl);
-        if own.is_some() {
+        let deadline = self.now + own_ttl.unwrap_or(self.limits.ttl);
+        if own_ttl.is_some() {
             self.registry.wait_until(key, *START + deadline, self.now());
         }
-        let awaits_ack = self.attempts.is_multiple_of(2);
         if awaits_ack {
             self.registry.await_ack(key);
         }
@@ -118,6 +145,7 @@ impl CheckedRegistry {
             clients: [None, None],
             creator,
             report: None,
+            receipt: None,
             awaits_ack,
             created: self.now,
             deadline,
@@ -126,12 +154,12 @@ impl CheckedRegistry {
         self.check();
     }
 
-    /// Returns why no stream can be created; `full`: no place is free or can be freed.
-    fn refuses(&self, creator: usize, full: bool) -> Option<CreateError> {
+    /// Returns why no stream can be created, before any is removed for it.
+    fn refuses(&self, creator: usize) -> Option<CreateError> {
         let its = self.streams.iter().filter(|s| s.ended.is_none() && s.creator == creator);
         let unjoined = its.clone().filter(|stream| stream.state == StreamState::Created).count();
         let reached = |most: usize, count: usize| most > 0 && count >= most;
-        if full {
+        if self.streams.len() >= self.limits.streams && self.gives_way().is_none() {
             Some(CreateError::Registry)
         } else if reached(self.limits.streams_per_address, its.count()) {
             Some(CreateError::Address)
@@ -140,6 +168,16 @@ impl CheckedRegistry {
         } else {
             None
         }
+    }
+
+    /// Removes streams for a new one; whether there is a place.
+    fn make_room(&mut self) -> bool {
+        while self.streams.len() >= self.limits.streams {
+            let Some(id) = self.gives_way() else { return false };
+            self.ended(id, StreamState::TimeoutNoSrcNoDst);
+            self.streams.retain(|stream| stream.id != id);
+        }
+        true
     }
 
     /// Returns the stream that a new one replaces: the one that ended first, else the oldest that
@@ -227,6 +265,9 @@ impl CheckedRegistry {
         let now = self.now;
         let stream = self.active(id).expect("a stream that a side leaves is active");
         let other = stream.clients[side.other() as usize];
+        if side == Side::Destination {
+            stream.receipt = None;
+        }
         stream.clients[side as usize] = None;
         stream.state = match (side, other) {
             (_, None) => StreamState::Created,
@@ -288,53 +329,31 @@ impl CheckedRegistry {
         found
     }
 
+    /// Returns the key of a stream that is held.
+    pub(super) fn key(&self, id: Uuid) -> StreamKey {
+        self.streams.iter().find(|stream| stream.id == id).expect("it is held").key
+    }
+
+    /// Returns the keys of the streams in this state.
+    pub(super) fn keys_of(&self, state: StreamState) -> Vec<StreamKey> {
+        self.streams.iter().filter(|it| it.state == state).map(|it| it.key).collect()
+    }
+
     fn active(&mut self, id: Uuid) -> Option<&mut Naive> {
         self.streams.iter_mut().find(|stream| stream.id == id && stream.ended.is_none())
     }
 
+    /// Ends a stream, if it is active.
     fn ended(&mut self, id: Uuid, state: StreamState) {
-        let deadline = self.now + self.limits.retention;
-        self.endings += 1;
-        let place = self.endings;
-        if let Some(stream) = self.active(id) {
-            stream.state = state;
-            stream.clients = [None, None];
-            stream.report = None;
-            stream.deadline = deadline;
-            stream.ended = Some(place);
-        }
-    }
-
-    /// Checks that both registries show the same state.
-    fn check(&self) {
-        let registry = &self.registry;
-        assert_eq!(registry.len(), self.streams.len());
-        assert_eq!(registry.is_empty(), self.streams.is_empty());
-        assert!(registry.len() <= self.limits.streams);
-        let active = self.streams.iter().filter(|stream| stream.ended.is_none()).count();
-        assert_eq!(registry.active(), active);
-        let unjoined =
-            self.streams.iter().filter(|stream| stream.state == StreamState::Created).count();
-        assert_eq!(registry.unjoined(), unjoined);
-        let mut creators: Vec<_> =
-            self.streams.iter().filter(|s| s.ended.is_none()).map(|s| s.creator).collect();
-        creators.sort_unstable();
-        creators.dedup();
-        assert_eq!(registry.creators(), creators.len());
-        let listed: Vec<_> = registry.from_sequence(0).map(|s| (s.id(), s.state())).collect();
-        let expected: Vec<_> = self.streams.iter().map(|s| (s.id, s.state)).collect();
-        assert_eq!(listed, expected, "oldest first");
-        for stream in &self.streams {
-            let found = registry.get(stream.id).expect("it is held");
-            assert_eq!(found.state(), stream.state);
-            assert_eq!(found.is_active(), stream.ended.is_none());
-            assert_eq!(found.ended_wall_ms().is_some(), stream.ended.is_some());
-            assert_eq!(found.pending_report(), stream.report.as_ref());
-            assert_eq!(found.awaits_ack(), stream.awaits_ack);
-        }
-        let timed = self.streams.iter().filter(|s| s.waits() || s.ended.is_some());
-        let next = timed.map(|stream| *START + stream.deadline).min();
-        assert_eq!(registry.next_deadline(), next);
+        let (deadline, place) = (self.now + self.limits.retention, self.endings + 1);
+        let Some(stream) = self.active(id) else { return };
+        let clients = std::mem::take(&mut stream.clients);
+        stream.state = state;
+        stream.report = None;
+        stream.deadline = deadline;
+        stream.ended = Some(place);
+        self.endings = place;
+        self.records.push((id, state, clients));
     }
 }
 

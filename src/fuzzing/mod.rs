@@ -20,6 +20,7 @@
 //! | [`rendezvous`] | the registry as a script of acts: every client is answered exactly once |
 //! | [`transfer`] | the planner at random pace: head and body arrive, or visibly less |
 //! | [`flood`] | `GET /ping` under a flood, in virtual time; run by `tests/simulation/floods.rs` |
+//! | [`search`] | every state of the registry within a few acts; run by `tests/simulation/search.rs` |
 //! | [`world`] | registry, transfers and connections together; run by `tests/simulation/main.rs` |
 #![allow(clippy::missing_panics_doc, reason = "a panic is what a body reports with")]
 
@@ -42,6 +43,7 @@ mod naive;
 mod record;
 mod rendezvous;
 mod response;
+mod search;
 mod signature;
 mod sockets;
 mod transfer;
@@ -62,6 +64,7 @@ pub use head::head;
 pub use record::record;
 pub use rendezvous::rendezvous;
 pub use response::response;
+pub use search::search;
 pub use signature::signature;
 pub use transfer::transfer;
 pub use world::world;

@@ -24,8 +24,10 @@ impl Group {
     }
 }
 
-/// A counted item. It cannot be copied, so it is subtracted at most once.
+/// A counted item. It cannot be copied, so it is subtracted at most once. (Fuzz targets copy it
+/// with all else that a registry holds.)
 #[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "fuzzing", derive(Clone))]
 #[must_use = "what is counted has to be taken off the count again"]
 pub struct AddressCount(Group);
 
@@ -46,6 +48,7 @@ impl AddressCount {
 
 /// Counters by address.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "fuzzing", derive(Clone))]
 pub struct Addresses {
     counts: HashMap<Group, usize>,
 }

@@ -3,6 +3,8 @@
 //! first is removed early, so that history never blocks a new stream.
 
 mod changes;
+#[cfg(feature = "fuzzing")]
+mod consistency;
 mod creation;
 mod outcome;
 mod receipts;
@@ -46,6 +48,7 @@ pub struct StreamKey(u32);
 
 /// Streams by identifier, with their deadlines.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone))]
 pub struct Registry {
     limits: Limits,
     streams: Slab<Stream>,

@@ -225,6 +225,7 @@ pub(super) enum Watch {
 
 /// What most waiting streams do not have.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "fuzzing", derive(Clone))]
 struct Rare {
     bottleneck: Option<Box<Bottleneck>>,
     receipt: Option<Receipt>,
@@ -232,6 +233,7 @@ struct Rare {
 
 /// One rendezvous.
 #[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone))]
 pub struct Stream {
     pub(super) id: Uuid,
     pub(super) phase: Phase,

@@ -29,6 +29,7 @@ impl AddressShare {
 
 /// The streams that no side has joined.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "fuzzing", derive(Clone))]
 pub(super) struct Unjoined {
     shares: HashMap<Group, AddressShare>,
     /// By their number in the order of creation, which takes half the memory of a time.

@@ -5,6 +5,7 @@
 
 mod corpus;
 mod floods;
+mod search;
 
 use rdv::fuzzing::{script, world};
 use std::env;
