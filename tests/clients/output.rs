@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use crate::support::{Framing, Process, Relay, UNKNOWN, assert_uploaded, eventually, pattern};
+use crate::support::{
+    Framing, Process, Relay, UNKNOWN, assert_uploaded, eventually, pattern, skip,
+};
 use crate::workdir::{Workdir, assert_complete, assert_ended, stream_of_sender};
 use serde_json::Value;
 
@@ -122,8 +124,7 @@ fn a_full_standard_error_is_not_a_failure() {
     }
 }
 
-/// The output of `rdv` on a terminal created by script(1); `None`, with a printed reason, without
-/// that program.
+/// The output of `rdv` on a terminal created by script(1); the test is skipped without that program.
 fn on_terminal(workdir: &Workdir, arguments: &str, keys: Stdio) -> Option<Process> {
     on_terminal_of(80, workdir, arguments, keys)
 }
@@ -135,7 +136,7 @@ fn on_terminal_of(
     keys: Stdio,
 ) -> Option<Process> {
     if Command::new("script").arg("--version").output().is_err() {
-        println!("not checked: there is no script(1)");
+        skip("terminal", "script(1) is not installed");
         return None;
     }
     let mut script = workdir.other_command("script");

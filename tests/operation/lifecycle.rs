@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use crate::support::{
-    Ending, Finished, Framing, Process, Relay, Wire, ask, assert_error, eventually,
+    Ending, Finished, Framing, Process, Relay, Wire, ask, assert_error, eventually, ipv6,
 };
 use nix::sys::signal::Signal;
 
@@ -390,8 +390,7 @@ fn the_relay_listens_on_every_given_address() {
 
 #[test]
 fn the_relay_listens_on_ipv6() {
-    if TcpListener::bind("[::1]:0").is_err() {
-        eprintln!("skipped: this machine has no IPv6");
+    if !ipv6() {
         return;
     }
     let relay = Relay::listening(&["[::1]:0", "127.0.0.1:0"], &crate::support::TRUSTING);

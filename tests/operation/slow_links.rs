@@ -1,7 +1,7 @@
 //! Slow links: two network namespaces with a rate-limited link between them. Needs root, iproute2,
-//! and a kernel with veth and tbf (tc-tbf(8)); skipped with a message without them.
+//! and a kernel with veth and tbf (tc-tbf(8)); skipped without them.
 
-use crate::support::{Line, Process, Relay, command_in_namespace, eventually, parse, run};
+use crate::support::{Line, Process, Relay, command_in_namespace, eventually, parse, run, skip};
 use serde_json::Value;
 
 /// A transfer over a slow link.
@@ -49,7 +49,7 @@ fn assert_side(case: &Case) {
     let laid = Line::create().and_then(|line| case.slow.down(&line, case.queue).map(|()| line));
     let line = match laid {
         Ok(line) => line,
-        Err(reason) => return println!("{}: skipped: {reason}", case.name),
+        Err(reason) => return skip("slow link", &format!("{}: {reason}", case.name)),
     };
     let serve = [env!("CARGO_BIN_EXE_rdv"), "serve", "--listen", "192.0.2.1:0"];
     let relay = Relay::from_command(command_in_namespace(&line.near, &serve.map(str::to_owned)), 1);

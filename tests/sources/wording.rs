@@ -86,7 +86,7 @@ const ACCEPTED: &[&str] =
 const PAGES: &[&str] =
     &["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benches/README.md", "fuzz/README.md"];
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -196,7 +196,7 @@ fn assert_nothing_is_refused(complaints: &[String]) {
 }
 
 /// The Rust sources of a folder, with their paths from the root.
-fn sources(folder: &str) -> Vec<(String, String)> {
+pub(crate) fn sources(folder: &str) -> Vec<(String, String)> {
     let paths =
         files(folder).into_iter().filter(|path| path.extension().is_some_and(|e| e == "rs"));
     let named = paths.map(|path| {

@@ -78,5 +78,11 @@ fn started(relay: Result<Relay>, report: &mut Report) -> Option<Relay> {
 
 /// Prints what to install for a skipped comparison.
 fn missing(program: &str, package: &str) {
-    table::note(&format!("{program} is not installed (Debian package {package}); skipped"));
+    skip(&format!("{program} is not installed (Debian package {package})"));
+}
+
+/// Prints why something is skipped; not with `RDV_NO_SKIPS`, as in `.ci/run`.
+fn skip(reason: &str) {
+    assert!(std::env::var_os("RDV_NO_SKIPS").is_none(), "{reason}; RDV_NO_SKIPS forbids skips");
+    table::note(&format!("{reason}; skipped"));
 }

@@ -1,7 +1,7 @@
 //! Bulk transfers: one stream, 100 streams, chunked uploads, and 1,000 without privileges.
 
 use super::comparison::Comparison;
-use super::started;
+use super::{skip, started};
 use crate::options::SinkMode;
 use crate::peers::Bench;
 use crate::table::{self, Report};
@@ -65,10 +65,7 @@ pub(crate) fn chunked(bench: &Bench, report: &mut Report) {
 /// 1,000 concurrent transfers through a relay as root and an unprivileged one.
 pub(crate) fn unprivileged(bench: &Bench, report: &mut Report) {
     if !nix::unistd::geteuid().is_root() {
-        table::note(
-            "unprivileged: needs root, to start the relay as root and unprivileged; skipped",
-        );
-        return;
+        return skip("unprivileged: needs root, to start the relay as root and unprivileged");
     }
     let mut relays = Vec::new();
     for build in bench.builds().iter().take(1) {

@@ -3,19 +3,20 @@
 
 use std::thread;
 
+use super::skip;
 use super::comparison::{BEST, Comparison, PLAIN};
 use super::transfers::MIB;
 use crate::link::Link;
 use crate::options::SinkMode;
 use crate::peers::{Bench, installed};
-use crate::table::{self, Report};
+use crate::table::Report;
 use crate::transfer::{Load, Sample};
 use crate::{Result, failure};
 
 /// One stream, and eight at once.
 pub(crate) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     if let Some(reason) = obstacle() {
-        table::note(&format!("veth: {reason}; skipped"));
+        skip(&format!("veth: {reason}"));
         return Ok(());
     }
     // A namespace belongs to a thread.
@@ -42,7 +43,7 @@ fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
         Ok(link) => link,
         // In a container without the privilege, or with a kernel without veth.
         Err(error) => {
-            table::note(&format!("veth: {error}; skipped"));
+            skip(&format!("veth: {error}"));
             return Ok(());
         }
     };

@@ -5,7 +5,7 @@ use std::fs;
 use nix::sys::signal::Signal;
 
 use crate::openapi::setup::{Service, expose, exposing, installed};
-use crate::support::{Line, Process, Relay, command_in_namespace, eventually, run};
+use crate::support::{Line, Process, Relay, command_in_namespace, eventually, run, skip};
 
 const GREETING: &str = "/api/store/greeting?name=x";
 
@@ -98,7 +98,7 @@ fn a_network_cut_ends_only_the_calls_in_flight() {
             scope.spawn(move || {
                 let line = match Line::create() {
                     Ok(line) => line,
-                    Err(reason) => return println!("skipped: {reason}"),
+                    Err(reason) => return skip("interrupted link", &reason),
                 };
                 let end = if cut_here { &line.near } else { &line.far };
                 let service = command_in_namespace(&line.far, &installed.serving());

@@ -1,33 +1,19 @@
 //! The service, a relay, and the agent between them.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::support::{Process, Relay, eventually};
+use crate::support::{Process, Relay, eventually, installation};
 
 /// The directory created by `tests/agents/openapi/install`.
 pub(crate) struct Installed(PathBuf);
 
-/// Its path; `None`, with a note, if it is not installed. A directory named by `RDV_OPENAPI` must
-/// contain it.
+/// Its path; the test is skipped if it is not installed.
 pub(crate) fn installed() -> Option<Installed> {
-    let here = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/openapi");
-    let named = std::env::var_os("RDV_OPENAPI").map(PathBuf::from);
-    let is_named = named.is_some();
-    let folder = named.unwrap_or_else(here);
-    // Written last, so that a partial installation does not count.
-    if folder.join("installed").exists() {
-        return Some(Installed(folder));
-    }
-    assert!(!is_named, "nothing is installed in {}", folder.display());
-    println!(
-        "skipped: nothing is installed in {}; see tests/agents/openapi/install",
-        folder.display()
-    );
-    None
+    installation("openapi").map(Installed)
 }
 
 /// A file next to this one.

@@ -1,11 +1,13 @@
 //! Maximum connections and active streams per address.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use socket2::{Domain, Socket, Type};
 
 use crate::load::assert_busy;
-use crate::support::{Framing, Relay, UNKNOWN, Wire, ask, assert_uploaded, eventually, stream_of};
+use crate::support::{
+    Framing, Relay, UNKNOWN, Wire, ask, assert_uploaded, eventually, ipv6, stream_of,
+};
 
 const OF_ADDRESS: &str = "Connection limit of your address reached (max-connections-per-address)";
 
@@ -93,7 +95,7 @@ fn active_streams_of_one_address_are_bounded() {
 #[test]
 fn ipv6_addresses_count_by_their_64_bits() {
     // A host has only one loopback address of IPv6, so this only checks that it is counted.
-    if TcpListener::bind("[::1]:0").is_err() {
+    if !ipv6() {
         return;
     }
     let flags = ["--max-connections-per-address", "1"];

@@ -1,0 +1,63 @@
+//! Tests are skipped only through `skip` of `tests/support/skip.rs`, which fails in `.ci/run`.
+
+use std::fs;
+
+use crate::support::MAY_SKIP;
+use crate::wording::{root, sources};
+
+/// Where `skip` is, and where these rules are.
+const EXCEPT: [&str; 2] = ["tests/support/skip.rs", "tests/sources/skips.rs"];
+
+/// What a skip of another kind would print or ask.
+const SKIPS: [&str; 4] = ["skipped: ", "not checked", "nothing is checked", "bind(\"[::1]"];
+
+/// What returns `None` only after a call of `skip`, or of another one of these.
+const SKIPPING: [&str; 6] = [
+    "SmallDisk::mount(",
+    "SmallDisk::mount_with(",
+    "installed(",
+    "on_terminal(",
+    "on_terminal_of(",
+    "suite(",
+];
+
+/// The reason of a test that is not run by itself.
+const PART_OF_ANOTHER: &str = "#[ignore = \"the process that ";
+
+fn tests() -> impl Iterator<Item = (String, String)> {
+    sources("tests").into_iter().filter(|(name, _)| !EXCEPT.contains(&name.as_str()))
+}
+
+#[test]
+fn a_test_is_skipped_in_one_way_only() {
+    for (name, source) in tests() {
+        for (number, line) in (1..).zip(source.lines()) {
+            let place = format!("{name}:{number}");
+            for other in SKIPS {
+                assert!(!line.contains(other), "{place}: {other:?}; call skip");
+            }
+            assert!(!line.contains("#[ignore") || line.contains(PART_OF_ANOTHER), "{place}");
+            let maybe = line.split_once("let Some(").filter(|_| line.ends_with("else { return };"));
+            let from = maybe.and_then(|(_, rest)| rest.split_once(" = "));
+            if let Some((_, from)) = from {
+                let skips = SKIPPING.iter().any(|known| from.starts_with(known));
+                assert!(skips, "{place}: does {from:?} call skip?");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_may_be_skipped_exists_and_has_a_reason() {
+    let calls: String = sources("tests").into_iter().map(|(_, source)| source).collect();
+    for (what, reason) in MAY_SKIP {
+        assert!(calls.contains(&format!("skip(\"{what}\", ")), "{what} is never skipped");
+        assert!(!reason.is_empty(), "{what}");
+    }
+}
+
+#[test]
+fn the_checks_for_main_forbid_skips() {
+    let run = fs::read_to_string(root().join(".ci/run")).expect("the checks");
+    assert!(run.contains("export RDV_NO_SKIPS=1\n"), "they would pass without a test");
+}
