@@ -74,7 +74,7 @@ impl CheckedRegistry {
             stream.creator.hash(hasher);
             stream.report.is_some().hash(hasher);
             stream.awaits_ack.hash(hasher);
-            (self.now - stream.created).min(oldest).hash(hasher);
+            self.now.saturating_sub(stream.created).min(oldest).hash(hasher);
         }
     }
 }
