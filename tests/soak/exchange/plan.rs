@@ -1,0 +1,275 @@
+//! What the two sides of one exchange do, and others meanwhile; made from a seed.
+
+use std::time::Duration;
+
+use super::random::Random;
+
+/// Sizes of bodies: how many in 1000 have at most this number of bytes. The mean, about 160 KiB, is
+/// what two processors move at the rate of a million exchanges an hour.
+const SIZES: [(u64, u64); 7] = [
+    (40, 0),
+    (510, 1 << 10),
+    (250, 16 << 10),
+    (120, 128 << 10),
+    (62, 1 << 20),
+    (16, 8 << 20),
+    (2, 64 << 20),
+];
+/// Sizes of chunks: shorter and longer than what a relay copies, splices or puts into a pipe.
+const CHUNKS: [usize; 8] = [1, 13, 512, 4096, 16_384, 65_536, 300_000, 1 << 20];
+/// Chunks of a body at most, so that a large one does not consist of chunks of one byte.
+const CHUNKS_MAX: u64 = 4096;
+
+/// One exchange.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// It determines everything else, and the contents of the body.
+    pub(crate) seed: u64,
+    pub(crate) size: u64,
+    pub(crate) framing: Framing,
+    /// Whether the source sends head and body at once.
+    pub(crate) joined: bool,
+    pub(crate) expects_continue: bool,
+    /// Whether the destination is an HTTP/1.0 client.
+    pub(crate) http10: bool,
+    /// Whether the destination has the smallest receive buffer.
+    pub(crate) narrow: bool,
+    /// Whether each side sends its next request before the response.
+    pub(crate) pipelines: bool,
+    /// Whether each side opens a new connection.
+    pub(crate) fresh: bool,
+    /// How long after the start each side connects.
+    pub(crate) source_after: Duration,
+    pub(crate) destination_after: Duration,
+    pub(crate) source: Option<Fault>,
+    pub(crate) destination: Option<Fault>,
+    /// What another client does, this long after the start.
+    pub(crate) other: Option<(Other, Duration)>,
+    pub(crate) rescue: Rescue,
+    pub(crate) receipt: Receipt,
+    /// Whether the events of the stream are read.
+    pub(crate) watched: bool,
+    /// Whether the status is compared at the end.
+    pub(crate) checked: bool,
+}
+
+/// Framing of the upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    Length,
+    /// In chunks of this size.
+    Chunks(usize),
+}
+
+/// What one side does wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault {
+    pub(crate) act: Act,
+    /// After this number of payload bytes. A chunked upload lacks its last chunk then.
+    pub(crate) after: u64,
+    /// Whether a source announces a longer chunk before it.
+    pub(crate) ragged: bool,
+}
+
+/// How.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    Close,
+    Reset,
+    HalfClose,
+    /// Continues after this time, which is shorter than the idle timeout.
+    Pause(Duration),
+    /// Stops until the other side, or the relay, ends the exchange.
+    Stall,
+}
+
+/// What another client does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Other {
+    Delete,
+    Report,
+    Status,
+    SecondSource,
+    SecondDestination,
+}
+
+/// What happens once one side disconnected before the first byte, and the other one still waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rescue {
+    /// Another client connects on that side.
+    Rejoin,
+    /// The stream is deleted.
+    Delete,
+    /// The waiting time expires.
+    Expire,
+}
+
+/// What is requested of the receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Receipt {
+    None,
+    Confirmed,
+    Failed,
+    Acked,
+}
+
+impl Plan {
+    pub(crate) fn of(seed: u64) -> Plan {
+        let mut random = Random::new(seed);
+        let size = size(&mut random);
+        let framing = framing(size, &mut random);
+        let (source, destination) = match random.below(10) {
+            0 => (Some(fault(size, &mut random)), None),
+            1 => (None, Some(fault(size, &mut random))),
+            2 if random.one_in(4) => {
+                (Some(fault(size, &mut random)), Some(fault(size, &mut random)))
+            }
+            _ => (None, None),
+        };
+        Plan {
+            seed,
+            size,
+            framing,
+            joined: random.one_in(2),
+            expects_continue: random.one_in(8),
+            http10: random.one_in(12),
+            narrow: random.one_in(50) && size <= 1 << 20,
+            pipelines: random.one_in(8),
+            fresh: random.one_in(6),
+            source_after: delay(&mut random),
+            destination_after: delay(&mut random),
+            source,
+            destination,
+            other: random.one_in(8).then(|| (other(&mut random), delay(&mut random))),
+            rescue: rescue(&mut random),
+            receipt: receipt(&mut random),
+            watched: random.one_in(24),
+            checked: random.one_in(12),
+        }
+    }
+
+    /// Whether both sides do what is right, and no other client ends the stream.
+    pub(crate) fn is_honest(&self) -> bool {
+        let fair = |fault: Option<Fault>| fault.is_none_or(Fault::is_fair);
+        fair(self.source) && fair(self.destination) && !self.is_ended_by_other()
+    }
+
+    /// Whether another client ends the stream.
+    pub(crate) fn is_ended_by_other(&self) -> bool {
+        matches!(self.other, Some((Other::Delete | Other::Report, _)))
+    }
+
+    /// Its kind, for the report.
+    pub(crate) fn kind(&self) -> String {
+        match (self.source, self.destination, self.other) {
+            (Some(_), Some(_), _) => "both sides fail".to_owned(),
+            (Some(fault), None, _) => format!("source: {}", fault.act.name()),
+            (None, Some(fault), _) => format!("destination: {}", fault.act.name()),
+            (None, None, Some((other, _))) => format!("other client: {}", other.name()),
+            (None, None, None) if self.http10 => "HTTP/1.0".to_owned(),
+            (None, None, None) => match self.framing {
+                Framing::Length => "length".to_owned(),
+                Framing::Chunks(_) => "chunked".to_owned(),
+            },
+        }
+    }
+}
+
+impl Fault {
+    /// Whether it only costs time.
+    pub(crate) fn is_fair(self) -> bool {
+        matches!(self.act, Act::Pause(_))
+    }
+}
+
+impl Act {
+    fn name(self) -> &'static str {
+        match self {
+            Act::Close => "close",
+            Act::Reset => "reset",
+            Act::HalfClose => "half-close",
+            Act::Pause(_) => "pause",
+            Act::Stall => "stall",
+        }
+    }
+}
+
+impl Other {
+    fn name(self) -> &'static str {
+        match self {
+            Other::Delete => "delete",
+            Other::Report => "report",
+            Other::Status => "status",
+            Other::SecondSource => "second source",
+            Other::SecondDestination => "second destination",
+        }
+    }
+}
+
+fn size(random: &mut Random) -> u64 {
+    let mut at = random.below(1000);
+    for (share, max) in SIZES {
+        if at < share {
+            return random.below(max + 1);
+        }
+        at -= share;
+    }
+    unreachable!("the shares add up to 1000")
+}
+
+fn framing(size: u64, random: &mut Random) -> Framing {
+    let least = usize::try_from(size / CHUNKS_MAX).expect("64 bits");
+    match random.pick(&CHUNKS).max(least) {
+        _ if random.one_in(2) => Framing::Length,
+        chunk => Framing::Chunks(chunk),
+    }
+}
+
+fn fault(size: u64, random: &mut Random) -> Fault {
+    let act = match random.below(40) {
+        0..10 => Act::Close,
+        10..20 => Act::Reset,
+        20..30 => Act::HalfClose,
+        30..39 => Act::Pause(Duration::from_millis(random.below(200))),
+        _ => Act::Stall,
+    };
+    let after = match random.below(6) {
+        0 => 0,
+        1 => size,
+        _ => random.below(size + 1),
+    };
+    Fault { act, after, ragged: random.one_in(2) }
+}
+
+/// Mostly none, or the order of the two sides would be the same in all exchanges.
+fn delay(random: &mut Random) -> Duration {
+    let micros = if random.one_in(3) { random.below(20_000) } else { 0 };
+    Duration::from_micros(micros)
+}
+
+fn other(random: &mut Random) -> Other {
+    random.pick(&[
+        Other::Delete,
+        Other::Report,
+        Other::Status,
+        Other::SecondSource,
+        Other::SecondDestination,
+    ])
+}
+
+fn rescue(random: &mut Random) -> Rescue {
+    match random.below(20) {
+        0 => Rescue::Expire,
+        1..6 => Rescue::Delete,
+        _ => Rescue::Rejoin,
+    }
+}
+
+fn receipt(random: &mut Random) -> Receipt {
+    match random.below(24) {
+        0 => Receipt::Confirmed,
+        1 => Receipt::Failed,
+        2 => Receipt::Acked,
+        _ => Receipt::None,
+    }
+}
