@@ -14,15 +14,22 @@ pub(crate) struct Descriptors {
     pub(crate) others: usize,
 }
 
-impl Relay {
-    /// The descriptors that are open now.
-    pub(crate) fn descriptors(&self) -> Descriptors {
-        let entries = fs::read_dir(format!("/proc/{}/fd", self.process().id())).expect("/proc");
+impl Descriptors {
+    /// Those of this process that are open now.
+    pub(crate) fn of(process: u32) -> Descriptors {
+        let entries = fs::read_dir(format!("/proc/{process}/fd")).expect("/proc");
         // One that was closed since the listing has no target.
         let targets = entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
         let is_pipe = |target: &std::path::PathBuf| target.to_string_lossy().starts_with("pipe:");
         let (pipes, others): (Vec<_>, Vec<_>) = targets.partition(is_pipe);
         Descriptors { pipe_ends: pipes.len(), others: others.len() }
+    }
+}
+
+impl Relay {
+    /// The descriptors that are open now.
+    pub(crate) fn descriptors(&self) -> Descriptors {
+        Descriptors::of(self.process().id())
     }
 
     /// Waits until no more are open than `before`, except for at most this number of reusable

@@ -145,10 +145,7 @@ impl Relay {
 
     /// The resident set of the relay, in bytes.
     pub(crate) fn resident_bytes(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.process.id());
-        let text = std::fs::read_to_string(path).expect("the relay's memory");
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+        resident_bytes_of(self.process.id())
     }
 
     /// Runs a closure while the relay is stopped, so that it reads all the input in one turn.
@@ -172,6 +169,13 @@ impl Relay {
     pub(crate) fn finish(self) -> Finished {
         self.process.finish()
     }
+}
+
+/// The resident set of a process, in bytes.
+pub(crate) fn resident_bytes_of(process: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).expect("its memory");
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
 }
 
 /// The id in the response to a creation.

@@ -23,13 +23,14 @@ mod worker;
 use std::time::Duration;
 
 pub(crate) use oracle::{Problem, Strictness};
-pub(crate) use plan::Plan;
-pub(crate) use random::mix;
+pub(crate) use pattern::Pattern;
+pub(crate) use plan::{AGENTS, Plan};
+pub(crate) use random::{Random, mix};
 pub(crate) use tally::Tally;
 pub(crate) use worker::{Target, Worker};
 
 /// Flags of a relay that fit the times of these exchanges.
-pub(crate) const FLAGS: [&str; 10] = [
+pub(crate) const FLAGS: [&str; 12] = [
     "--idle-timeout",
     "4s",
     "--retention",
@@ -40,6 +41,8 @@ pub(crate) const FLAGS: [&str; 10] = [
     "20s",
     "--max-unjoined-streams-per-address",
     "0",
+    "--name-lease",
+    "0s",
 ];
 
 /// Time for one exchange or request, more than all timeouts of the relay together; one that takes

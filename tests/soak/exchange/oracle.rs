@@ -10,6 +10,9 @@ use crate::support::Ending;
 /// send and receive buffers (`tcp_wmem`, `tcp_rmem`), with slack.
 const IN_FLIGHT_MAX: u64 = 16 << 20;
 
+/// The outcome of an exchange that was completed.
+pub(crate) const COMPLETE: &str = "complete";
+
 /// What is expected of the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Strictness {
@@ -82,9 +85,13 @@ impl Observed {
         if self.hangs {
             problems.push(Problem::Hang);
         }
-        self.judge_contents(&mut problems);
-        self.judge_completions(plan, &mut problems);
-        if strictness == Strictness::Exact {
+        if plan.call.is_some() {
+            self.judge_call(plan, &mut problems);
+        } else {
+            self.judge_contents(&mut problems);
+            self.judge_completions(plan, &mut problems);
+        }
+        if strictness == Strictness::Exact && plan.call.is_none() {
             self.judge_endings(plan, &mut problems);
         }
         Verdict {
@@ -137,6 +144,30 @@ impl Observed {
         }
     }
 
+    /// Agents are killed at any time, so that every call can be refused or interrupted.
+    fn judge_call(&self, plan: &Plan, problems: &mut Vec<Problem>) {
+        for upload in &self.uploads {
+            // The service compares what it received; 422 is its status for a difference.
+            if upload.status == Some(422) {
+                problems.push(Problem::Corruption("in a call".to_owned()));
+            }
+            if upload.status == Some(200) && !upload.complete {
+                let text = "200 to a call that was not sent completely".to_owned();
+                problems.push(Problem::FalseCompletion(text));
+            }
+        }
+        for download in &self.downloads {
+            if let Some(at) = download.wrong {
+                problems.push(Problem::Corruption(format!("byte {at} is not the API's")));
+            }
+            if download.is_clean() && download.received != plan.size {
+                let received = download.received;
+                let text = format!("complete response of {received} bytes, of {}", plan.size);
+                problems.push(Problem::FalseCompletion(text));
+            }
+        }
+    }
+
     fn judge_endings(&self, plan: &Plan, problems: &mut Vec<Problem>) {
         let mut unexpected = |text: String| problems.push(Problem::Unexpected(text));
         if let Some(status) = self.refused {
@@ -179,12 +210,20 @@ impl Observed {
             return format!("creation {status}");
         }
         if self.downloads.iter().any(Download::is_clean) {
-            return "complete".to_owned();
+            return COMPLETE.to_owned();
         }
         if self.downloads.iter().any(Download::is_cut) {
             return "cut".to_owned();
         }
-        let status = self.downloads.iter().rev().find_map(|download| download.status);
+        let uploads = self.uploads.iter().rev().filter_map(|upload| upload.status);
+        let downloads = self.downloads.iter().rev().filter_map(|download| download.status);
+        let status = match self.downloads.is_empty() {
+            true if self.uploads.iter().any(|upload| upload.status == Some(200)) => {
+                return COMPLETE.to_owned();
+            }
+            true => uploads.last(),
+            false => downloads.last(),
+        };
         status.map_or("disconnected".to_owned(), |status| status.to_string())
     }
 }

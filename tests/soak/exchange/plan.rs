@@ -20,6 +20,9 @@ const CHUNKS: [usize; 8] = [1, 13, 512, 4096, 16_384, 65_536, 300_000, 1 << 20];
 /// Chunks of a body at most, so that a large one does not consist of chunks of one byte.
 const CHUNKS_MAX: u64 = 4096;
 
+/// Agents, `soak-0` and so on.
+pub(crate) const AGENTS: u64 = 3;
+
 /// One exchange.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -51,6 +54,15 @@ pub(crate) struct Plan {
     pub(crate) watched: bool,
     /// Whether the status is compared at the end.
     pub(crate) checked: bool,
+    /// The API that is called, instead of a stream.
+    pub(crate) call: Option<Call>,
+}
+
+/// A call through an agent. Only one of the two sides is a client of the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Download,
+    Upload,
 }
 
 /// Framing of the upload.
@@ -118,6 +130,7 @@ impl Plan {
         let mut random = Random::new(seed);
         let size = size(&mut random);
         let framing = framing(size, &mut random);
+        let call = random.one_in(10).then(|| random.pick(&[Call::Download, Call::Upload]));
         let (source, destination) = match random.below(10) {
             0 => (Some(fault(size, &mut random)), None),
             1 => (None, Some(fault(size, &mut random))),
@@ -140,11 +153,26 @@ impl Plan {
             destination_after: delay(&mut random),
             source,
             destination,
-            other: random.one_in(8).then(|| (other(&mut random), delay(&mut random))),
+            other: (call.is_none() && random.one_in(8))
+                .then(|| (other(&mut random), delay(&mut random))),
             rescue: rescue(&mut random),
             receipt: receipt(&mut random),
-            watched: random.one_in(24),
-            checked: random.one_in(12),
+            watched: call.is_none() && random.one_in(24),
+            checked: call.is_none() && random.one_in(12),
+            call,
+        }
+    }
+
+    /// The path of the API for this call.
+    pub(crate) fn call_path(&self, call: Call) -> String {
+        let (seed, size) = (self.seed, self.size);
+        let agent = seed % AGENTS;
+        match (call, self.framing) {
+            (Call::Upload, _) => format!("/api/soak-{agent}/up/{seed}/{size}"),
+            (Call::Download, Framing::Length) => format!("/api/soak-{agent}/down/{seed}/{size}/0"),
+            (Call::Download, Framing::Chunks(chunk)) => {
+                format!("/api/soak-{agent}/down/{seed}/{size}/{chunk}")
+            }
         }
     }
 
@@ -161,6 +189,14 @@ impl Plan {
 
     /// Its kind, for the report.
     pub(crate) fn kind(&self) -> String {
+        let faults = match self.call {
+            Some(Call::Download) => Some(("call, download", self.destination)),
+            Some(Call::Upload) => Some(("call, upload", self.source)),
+            None => None,
+        };
+        if let Some((call, fault)) = faults {
+            return fault.map_or(call.to_owned(), |fault| format!("{call}: {}", fault.act.name()));
+        }
         match (self.source, self.destination, self.other) {
             (Some(_), Some(_), _) => "both sides fail".to_owned(),
             (Some(fault), None, _) => format!("source: {}", fault.act.name()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::oracle::{Problem, Verdict};
+use super::oracle::{COMPLETE, Problem, Verdict};
 use super::plan::Plan;
 
 /// Problems that are described; further ones are only counted.
@@ -50,6 +50,13 @@ impl Tally {
     /// The number of all problems.
     pub(crate) fn problems(&self) -> u64 {
         self.corruptions + self.false_completions + self.hangs + self.unexpected
+    }
+
+    /// All calls of APIs, and those that were completed.
+    pub(crate) fn calls(&self) -> (u64, u64) {
+        let calls = self.outcomes.iter().filter(|((kind, _), _)| kind.starts_with("call"));
+        let complete = calls.clone().filter(|((_, outcome), _)| outcome == COMPLETE);
+        (calls.map(|(_, count)| count).sum(), complete.map(|(_, count)| count).sum())
     }
 
     /// Adds those of another.

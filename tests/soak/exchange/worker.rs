@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::destination::Destination;
 use super::oracle::{Observed, Strictness, Verdict};
-use super::plan::{Other, Plan, Receipt, Rescue};
+use super::plan::{Call, Other, Plan, Receipt, Rescue};
 use super::pool::Pool;
 use super::request::{NoReply, ask, request};
 use super::source::Source;
@@ -69,6 +69,11 @@ impl<'t> Worker<'t> {
     }
 
     fn observe(&mut self, plan: &Plan) -> Observed {
+        if let Some(call) = plan.call {
+            let mut exchange = Exchange::of_call(plan, call);
+            exchange.drive(&mut self.pool);
+            return exchange.into_observed();
+        }
         let path = match self.create(plan) {
             Ok(path) => path,
             Err(refusal) => return refusal,
@@ -117,6 +122,28 @@ impl<'p> Exchange<'p> {
             rescued: false,
             observed: Observed::default(),
             path,
+        }
+    }
+
+    /// A call, which has one side here and the other one in the service.
+    fn of_call(plan: &'p Plan, call: Call) -> Exchange<'p> {
+        let started = now();
+        let path = plan.call_path(call);
+        let (sources, destinations) = match call {
+            Call::Upload => (vec![Source::new(&path, plan, started)], Vec::new()),
+            Call::Download => (Vec::new(), vec![Destination::new(&path, plan, started)]),
+        };
+        Exchange {
+            plan,
+            path,
+            started,
+            sources,
+            destinations,
+            watcher: None,
+            other: None,
+            rescue: None,
+            rescued: false,
+            observed: Observed::default(),
         }
     }
 
@@ -169,13 +196,13 @@ impl<'p> Exchange<'p> {
 
     /// What other clients do.
     fn disturb(&mut self, now: Instant, pool: &mut Pool) {
-        let (Some(source), Some(destination)) = (self.sources.last(), self.destinations.last_mut())
+        if self.sources.iter().all(|source| source.done) {
+            self.destinations.iter_mut().for_each(Destination::resume);
+        }
+        let (Some(source), Some(destination)) = (self.sources.last(), self.destinations.last())
         else {
             return;
         };
-        if source.done {
-            destination.resume();
-        }
         let left_alone = (source.done && source.upload.faulted && !destination.has_begun())
             || (destination.done && destination.download.faulted && !source.done);
         if left_alone && !self.rescued {
