@@ -3,10 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
 
-use crate::exchange::{AGENTS, Random};
+use crate::exchange::AGENTS;
+use crate::pauses::Pauses;
 use crate::support::Process;
 
 /// Pauses between two kills, in milliseconds.
@@ -34,22 +33,17 @@ impl Agents {
         Process::start(command)
     }
 
-    /// Kills one after the other, until the other end of `stop` is dropped; returns their number.
-    pub(crate) fn disturb(&mut self, seed: u64, stop: &Receiver<()>) -> u64 {
-        let mut random = Random::new(seed);
+    /// Kills one after the other, until the load ends; returns their number.
+    pub(crate) fn disturb(&mut self, mut pauses: Pauses) -> u64 {
         let mut killed = 0;
-        loop {
-            let millis = PAUSE_MILLIS.0 + random.below(PAUSE_MILLIS.1 - PAUSE_MILLIS.0);
-            match stop.recv_timeout(Duration::from_millis(millis)) {
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return killed,
-            }
-            let number = random.below(AGENTS);
+        while pauses.wait(PAUSE_MILLIS) {
+            let number = pauses.random.below(AGENTS);
             let at = usize::try_from(number).expect("an index");
             // Dropping a process kills it; its successor can need the name.
             drop(self.processes.remove(at));
             self.processes.insert(at, self.agent(number));
             killed += 1;
         }
+        killed
     }
 }

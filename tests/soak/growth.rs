@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use crate::support::{Descriptors, is_alive, now, resident_bytes_of};
 
 /// Time for the relay to release everything: its retention and timeouts take at most 20 s.
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
+const SETTLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Pause between two readings.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Memory that an idle relay may keep: pooled buffers, tables at their largest size, and what the
@@ -31,7 +31,7 @@ impl Usage {
         Usage { resident_bytes: resident_bytes_of(id), descriptors: Descriptors::of(id) }
     }
 
-    /// Whether it is no more than an idle relay may use.
+    /// Whether an idle relay may use as much.
     fn is_idle(self, fresh: Usage) -> bool {
         self.resident_bytes <= fresh.resident_bytes + KEPT_BYTES_MAX
             && self.descriptors.others <= fresh.descriptors.others

@@ -1,12 +1,12 @@
 //! Hand-overs and reloads during the load.
 
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
-use crate::exchange::{Random, Target};
+use crate::exchange::Target;
+use crate::pauses::Pauses;
 use crate::support::{Lineage, now};
 
 /// Pauses between two of them, in milliseconds.
@@ -20,22 +20,16 @@ pub(crate) struct Changes {
 }
 
 /// Hands over until `last`, so that the process that is examined at the end had much to do, and
-/// reloads until the other end of `stop` is dropped.
+/// reloads until the load ends.
 pub(crate) fn disturb(
     lineage: &mut Lineage,
     target: &Target,
     last: Instant,
-    (seed, stop): (u64, &Receiver<()>),
+    mut pauses: Pauses,
 ) -> Changes {
-    let mut random = Random::new(seed);
     let mut changes = Changes::default();
-    loop {
-        let millis = PAUSE_MILLIS.0 + random.below(PAUSE_MILLIS.1 - PAUSE_MILLIS.0);
-        match stop.recv_timeout(Duration::from_millis(millis)) {
-            Err(RecvTimeoutError::Timeout) => {}
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => return changes,
-        }
-        if now() > last || random.one_in(3) {
+    while pauses.wait(PAUSE_MILLIS) {
+        if now() > last || pauses.random.one_in(3) {
             lineage.order(Signal::SIGHUP);
             changes.reloads += 1;
         } else {
@@ -45,4 +39,5 @@ pub(crate) fn disturb(
             changes.hand_overs += 1;
         }
     }
+    changes
 }

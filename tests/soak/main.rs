@@ -8,7 +8,7 @@
 //! - `exchange` one exchange, and its oracle, for any relay
 //! - `load` many of them, on threads
 //! - `agents`, `service` APIs that are called
-//! - `lifecycle` hand-overs and reloads
+//! - `lifecycle` hand-overs and reloads, `pauses` their times
 //! - `growth` memory and descriptors at the end
 
 mod agents;
@@ -17,6 +17,7 @@ mod growth;
 mod lifecycle;
 mod load;
 mod options;
+mod pauses;
 mod service;
 #[path = "../support/mod.rs"]
 mod support;
@@ -29,9 +30,10 @@ use clap::Parser;
 use nix::unistd::Pid;
 
 use agents::Agents;
-use exchange::{FLAGS, Strictness, Tally, Target};
+use exchange::{FLAGS, Strictness, Tally, Target, mix};
 use growth::Usage;
 use options::Options;
+use pauses::Pauses;
 use service::Service;
 use support::{Lineage, now};
 
@@ -70,11 +72,12 @@ fn run(options: &Options, seed: u64, relay: &mut Lineage, service: &Service) -> 
     let began = now();
     let last_hand_over = began + options.duration / 2;
     thread::scope(|scope| {
-        let (stop_changes, stop) = mpsc::channel();
-        let changes =
-            scope.spawn(|| lifecycle::disturb(relay, &target, last_hand_over, (seed, &{ stop })));
-        let (stop_kills, stop) = mpsc::channel();
-        let kills = scope.spawn(|| agents.disturb(seed, &{ stop }));
+        let (stop_changes, load) = mpsc::channel();
+        let pauses = Pauses::new(mix(seed, 1), load);
+        let changes = scope.spawn(|| lifecycle::disturb(relay, &target, last_hand_over, pauses));
+        let (stop_kills, load) = mpsc::channel();
+        let pauses = Pauses::new(mix(seed, 2), load);
+        let kills = scope.spawn(|| agents.disturb(pauses));
         let tally = load::run(options, seed, &target);
         let seconds = (now() - began).as_secs().max(1);
         drop((stop_changes, stop_kills));

@@ -66,11 +66,13 @@ impl Chunks {
 
     fn after(&self, line: &str) -> State {
         match self.state {
-            State::Size => match u64::from_str_radix(line, 16) {
-                Ok(0) => State::End { last: true },
-                Ok(size) => State::Payload(size),
-                Err(_) => panic!("the size of a chunk: {line:?}"),
-            },
+            State::Size => {
+                let size = u64::from_str_radix(line, 16);
+                match size.unwrap_or_else(|_| panic!("the size of a chunk: {line:?}")) {
+                    0 => State::End { last: true },
+                    size => State::Payload(size),
+                }
+            }
             State::End { last } => {
                 assert!(line.is_empty(), "after a chunk: {line:?}");
                 if last { State::Over } else { State::Size }

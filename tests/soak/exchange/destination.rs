@@ -16,11 +16,9 @@ const READS_MAX: usize = 4;
 
 /// A download.
 pub(crate) struct Destination {
+    plan: Plan,
     pattern: Pattern,
     request: Vec<u8>,
-    pipelines: bool,
-    fresh: bool,
-    narrow: bool,
     fault: Option<Fault>,
     starts: Instant,
     attempt: Attempt,
@@ -64,14 +62,11 @@ impl Destination {
             Receipt::Confirmed | Receipt::Failed => "Rdv-Receipt: expected\r\n",
             Receipt::None | Receipt::Acked => "",
         };
-        let pipelines = plan.pipelines && !plan.http10;
-        let next = if pipelines { "GET /ping HTTP/1.1\r\nHost: soak\r\n\r\n" } else { "" };
+        let next = if plan.pipelines { "GET /ping HTTP/1.1\r\nHost: soak\r\n\r\n" } else { "" };
         Destination {
+            plan: plan.clone(),
             pattern: Pattern::new(plan.seed),
             request: format!("GET {target} {line}\r\n{receipt}\r\n{next}").into_bytes(),
-            pipelines,
-            fresh: plan.fresh || plan.http10,
-            narrow: plan.narrow,
             fault: plan.destination,
             starts,
             attempt: Attempt::default(),
@@ -138,13 +133,12 @@ impl Destination {
 
     fn connect(&mut self, now: Instant, pool: &mut Pool) {
         self.download.attempts += 1;
-        match pool.link(self.fresh || self.download.attempts > 1, self.narrow) {
-            Ok(link) => self.attempt = Attempt { link: Some(link), ..Attempt::default() },
-            Err(_) => {
-                self.download.ending = Some(Ending::Reset);
-                self.retry(now);
-            }
-        }
+        let fresh = self.plan.fresh || self.download.attempts > 1;
+        let Ok(link) = pool.link(fresh, self.plan.narrow) else {
+            self.download.ending = Some(Ending::Reset);
+            return self.retry(now);
+        };
+        self.attempt = Attempt { link: Some(link), ..Attempt::default() };
     }
 
     fn send(&mut self) -> bool {
@@ -201,7 +195,7 @@ impl Destination {
             return self.retry(now);
         }
         let lives = link.head().is_some_and(|head| !head.closes()) && ending == Ending::Complete;
-        if lives && self.pipelines {
+        if lives && self.plan.pipelines {
             link.next(&mut |_| ());
             self.attempt.link = Some(link);
             return;

@@ -2,13 +2,9 @@
 //! interruptions are expected depends on what the two sides did.
 
 use super::destination::Download;
-use super::plan::{Act, Fault, Plan, Rescue};
+use super::plan::{Act, Fault, IN_FLIGHT_MAX, Plan, Rescue};
 use super::source::Upload;
 use crate::support::Ending;
-
-/// Bytes that the kernel can have accepted for a destination that does not read them: the largest
-/// send and receive buffers (`tcp_wmem`, `tcp_rmem`), with slack.
-const IN_FLIGHT_MAX: u64 = 16 << 20;
 
 /// The outcome of an exchange that was completed.
 pub(crate) const COMPLETE: &str = "complete";
@@ -26,6 +22,7 @@ pub(crate) enum Strictness {
 
 /// What all clients of one exchange observed.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is observed independently")]
 pub(crate) struct Observed {
     pub(crate) uploads: Vec<Upload>,
     pub(crate) downloads: Vec<Download>,
@@ -39,6 +36,8 @@ pub(crate) struct Observed {
     pub(crate) refused: Option<u16>,
     /// Whether the relay was replaced meanwhile.
     pub(crate) moved: bool,
+    /// Whether it was ever replaced.
+    pub(crate) replaced: bool,
 }
 
 /// What is wrong with an exchange.
@@ -215,15 +214,13 @@ impl Observed {
         if self.downloads.iter().any(Download::is_cut) {
             return "cut".to_owned();
         }
-        let uploads = self.uploads.iter().rev().filter_map(|upload| upload.status);
-        let downloads = self.downloads.iter().rev().filter_map(|download| download.status);
-        let status = match self.downloads.is_empty() {
-            true if self.uploads.iter().any(|upload| upload.status == Some(200)) => {
-                return COMPLETE.to_owned();
-            }
-            true => uploads.last(),
-            false => downloads.last(),
-        };
+        let mut uploads = self.uploads.iter().rev().filter_map(|upload| upload.status);
+        let mut downloads = self.downloads.iter().rev().filter_map(|download| download.status);
+        let (upload, download) = (uploads.next(), downloads.next());
+        if self.downloads.is_empty() && upload == Some(200) {
+            return COMPLETE.to_owned();
+        }
+        let status = if self.downloads.is_empty() { upload } else { download };
         status.map_or("disconnected".to_owned(), |status| status.to_string())
     }
 }
@@ -267,11 +264,20 @@ impl Allowed {
             upload.extend([404, 504]);
             download.extend([404, 504]);
         }
+        // A kept connection can lead to an old process.
+        if observed.replaced {
+            upload.push(503);
+            download.push(503);
+        }
         // The old process ends what is not complete, and the new one does not know it.
         if observed.moved {
-            upload.extend([400, 404, 502, 503]);
-            download.extend([404, 502, 503]);
+            upload.extend([400, 404, 502]);
+            download.extend([404, 502]);
         }
         Allowed { upload, download }
     }
 }
+
+#[cfg(test)]
+#[allow(dead_code, unused_imports, reason = "these tests run in tests/sources/")]
+mod tests;

@@ -71,3 +71,7 @@ impl Pattern {
 fn index(number: u64) -> usize {
     usize::try_from(number).expect("64 bits")
 }
+
+#[cfg(test)]
+#[allow(dead_code, unused_imports, reason = "these tests run in tests/sources/")]
+mod tests;

@@ -20,11 +20,16 @@ const CHUNKS: [usize; 8] = [1, 13, 512, 4096, 16_384, 65_536, 300_000, 1 << 20];
 /// Chunks of a body at most, so that a large one does not consist of chunks of one byte.
 const CHUNKS_MAX: u64 = 4096;
 
+/// Bytes that the kernel can have accepted for a destination that does not read them: the largest
+/// send and receive buffers (`tcp_wmem`, `tcp_rmem`), with slack.
+pub(crate) const IN_FLIGHT_MAX: u64 = 16 << 20;
+
 /// Agents, `soak-0` and so on.
 pub(crate) const AGENTS: u64 = 3;
 
 /// One exchange.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is chosen independently")]
 pub(crate) struct Plan {
     /// It determines everything else, and the contents of the body.
     pub(crate) seed: u64,
@@ -129,7 +134,6 @@ impl Plan {
     pub(crate) fn of(seed: u64) -> Plan {
         let mut random = Random::new(seed);
         let size = size(&mut random);
-        let framing = framing(size, &mut random);
         let call = random.one_in(10).then(|| random.pick(&[Call::Download, Call::Upload]));
         let (source, destination) = match random.below(10) {
             0 => (Some(fault(size, &mut random)), None),
@@ -139,15 +143,21 @@ impl Plan {
             }
             _ => (None, None),
         };
+        // Only more than all buffers hold stalls the source as well.
+        let stalls = destination.is_some_and(|fault| fault.act == Act::Stall);
+        let size = if stalls && random.one_in(2) { size + IN_FLIGHT_MAX } else { size };
+        let framing = framing(size, &mut random);
+        let http10 = random.one_in(12);
         Plan {
             seed,
             size,
             framing,
             joined: random.one_in(2),
             expects_continue: random.one_in(8),
-            http10: random.one_in(12),
+            http10,
             narrow: random.one_in(50) && size <= 1 << 20,
-            pipelines: random.one_in(8),
+            // HTTP/1.0 connections are closed after the response.
+            pipelines: !http10 && random.one_in(8),
             fresh: random.one_in(6),
             source_after: delay(&mut random),
             destination_after: delay(&mut random),

@@ -20,13 +20,8 @@ const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// An upload.
 pub(crate) struct Source {
+    plan: Plan,
     pattern: Pattern,
-    size: u64,
-    framing: Framing,
-    joined: bool,
-    expects_continue: bool,
-    pipelines: bool,
-    fresh: bool,
     head: Vec<u8>,
     fault: Option<Fault>,
     starts: Instant,
@@ -82,13 +77,8 @@ impl Source {
         let method = if plan.seed.is_multiple_of(5) { "POST" } else { "PUT" };
         let head = format!("{method} {target} HTTP/1.1\r\nHost: soak\r\n{expect}{framing}\r\n\r\n");
         Source {
+            plan: plan.clone(),
             pattern: Pattern::new(plan.seed),
-            size: plan.size,
-            framing: plan.framing,
-            joined: plan.joined,
-            expects_continue: plan.expects_continue,
-            pipelines: plan.pipelines,
-            fresh: plan.fresh,
             head: head.into_bytes(),
             fault: plan.source,
             starts,
@@ -136,17 +126,17 @@ impl Source {
 
     fn connect(&mut self, now: Instant, pool: &mut Pool) {
         self.upload.attempts += 1;
-        let Ok(link) = pool.link(self.fresh || self.upload.attempts > 1, false) else {
+        let Ok(link) = pool.link(self.plan.fresh || self.upload.attempts > 1, false) else {
             self.upload.ending = Some(Ending::Reset);
             return self.retry(now);
         };
-        let paused = self.expects_continue.then(|| now + CONTINUE_TIMEOUT);
+        let paused = self.plan.expects_continue.then(|| now + CONTINUE_TIMEOUT);
         let out = self.head.clone();
         // A declared length of 0 is the complete body.
-        let is_empty = self.size == 0 && self.framing == Framing::Length;
+        let is_empty = self.plan.size == 0 && self.plan.framing == Framing::Length;
         let body_end = is_empty.then_some(out.len());
         self.attempt = Attempt { link: Some(link), out, paused, body_end, ..Attempt::default() };
-        if self.joined && paused.is_none() {
+        if self.plan.joined && paused.is_none() {
             self.frame();
         }
     }
@@ -154,7 +144,7 @@ impl Source {
     fn receive(&mut self, now: Instant, pool: &mut Pool) -> bool {
         let Some(link) = &mut self.attempt.link else { return false };
         let received = link.receive(&mut pool.buffer, &mut |_| ());
-        if link.continued() && self.expects_continue && self.attempt.position == 0 {
+        if link.continued() && self.plan.expects_continue && self.attempt.position == 0 {
             self.attempt.paused = None;
         }
         if let Some(ending) = link.ending() {
@@ -250,10 +240,10 @@ impl Source {
     /// Appends the next piece of the body, up to the fault.
     fn frame(&mut self) -> bool {
         let attempt = &mut self.attempt;
-        let end = self.fault.map_or(self.size, |fault| fault.after);
+        let end = self.fault.map_or(self.plan.size, |fault| fault.after);
         let left = end.saturating_sub(attempt.position);
         let (position, out) = (attempt.position, &mut attempt.out);
-        let added = match self.framing {
+        let added = match self.plan.framing {
             Framing::Length => {
                 let count = left.min(PIECE_BYTES);
                 self.pattern.append(position, count_of(count), out);
@@ -274,10 +264,10 @@ impl Source {
         let attempt = &mut self.attempt;
         attempt.position += added;
         self.upload.offered = self.upload.offered.max(attempt.position);
-        if attempt.position == self.size && self.framing == Framing::Length {
+        if attempt.position == self.plan.size && self.plan.framing == Framing::Length {
             attempt.body_end = Some(attempt.out.len());
         }
-        if attempt.position == self.size && self.fault.is_none() {
+        if attempt.position == self.plan.size && self.fault.is_none() {
             self.frame_the_end();
         }
         true
@@ -299,11 +289,11 @@ impl Source {
 
     fn frame_the_end(&mut self) {
         let attempt = &mut self.attempt;
-        if self.framing != Framing::Length {
+        if self.plan.framing != Framing::Length {
             attempt.out.extend_from_slice(b"0\r\n\r\n");
         }
         attempt.body_end = Some(attempt.out.len());
-        if self.pipelines {
+        if self.plan.pipelines {
             attempt.out.extend_from_slice(b"GET /ping HTTP/1.1\r\nHost: soak\r\n\r\n");
             attempt.pipelined = true;
         }

@@ -65,6 +65,7 @@ impl<'t> Worker<'t> {
         let mut observed = self.observe(plan);
         let after = self.target.moves.load(Ordering::SeqCst);
         observed.moved = before != after || !before.is_multiple_of(2);
+        observed.replaced = after > 0;
         observed.judge(plan, self.target.strictness)
     }
 
@@ -284,8 +285,8 @@ impl<'p> Exchange<'p> {
         if clean {
             self.send_receipt(pool);
         }
-        // Until its bytes are acknowledged, a complete download can still be deleted.
-        if clean && self.plan.checked && !self.plan.is_ended_by_other() {
+        // Until its bytes are acknowledged, a complete download can still be deleted, or its FIN read.
+        if clean && self.plan.checked && self.plan.is_honest() {
             self.check_status(pool);
         }
         self.await_last_event(pool);
@@ -297,7 +298,8 @@ impl<'p> Exchange<'p> {
             Receipt::Confirmed => format!("{{\"bytes\":{}}}", self.plan.size),
             Receipt::Failed => "{\"error\":\"soak\"}".to_owned(),
         };
-        self.ask(pool, &request("POST", &format!("{}/receipt", self.path), &body), &[200]);
+        let allowed: &[u16] = if self.plan.is_honest() { &[200] } else { &[200, 404, 409] };
+        self.ask(pool, &request("POST", &format!("{}/receipt", self.path), &body), allowed);
     }
 
     fn check_status(&mut self, pool: &mut Pool) {
