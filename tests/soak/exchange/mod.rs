@@ -1,13 +1,14 @@
 //! Exchanges of one upload and one download that a plan disturbs, and what their ends must be.
 //!
 //! - `plan` what both sides do, from a seed
-//! - `source`, `destination` the two sides; `worker` creates a stream and drives them
+//! - `source`, `destination` the two sides; `worker` creates a stream, `driver` drives them
 //! - `link`, `chunks`, `pool` connections that never block
 //! - `pattern`, `random` contents and choices
 //! - `oracle` which outcomes are correct, `tally` their numbers
 
 mod chunks;
 mod destination;
+mod driver;
 mod link;
 mod oracle;
 mod pattern;
