@@ -107,6 +107,12 @@ impl Destination {
             || self.attempt.link.as_ref().is_some_and(|link| link.head().is_some())
     }
 
+    /// Whether it is receiving the source's body.
+    pub(crate) fn is_receiving(&self) -> bool {
+        let head = self.attempt.link.as_ref().and_then(Link::head);
+        self.download.status.is_none() && head.is_some_and(|head| head.status == 200)
+    }
+
     /// Reads again, after a stall.
     pub(crate) fn resume(&mut self) {
         self.attempt.stalled = false;

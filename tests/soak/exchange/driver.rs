@@ -136,10 +136,10 @@ impl<'p> Exchange<'p> {
                 self.rescue(now, pool);
             }
         }
-        let begun = self.destinations.iter().any(Destination::has_begun);
+        let paired = self.destinations.iter().any(Destination::is_receiving);
         if let Some((other, at)) = self.other {
             let waits_for_pair = matches!(other, Other::SecondSource | Other::SecondDestination);
-            if now >= at && (!waits_for_pair || begun) {
+            if now >= at && (!waits_for_pair || paired) {
                 self.other = None;
                 self.act(other, pool);
             } else if now >= at {
