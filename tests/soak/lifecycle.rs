@@ -10,7 +10,7 @@ use crate::pauses::Pauses;
 use crate::support::{Lineage, now};
 
 /// Pauses between two of them, in milliseconds.
-const PAUSE_MILLIS: (u64, u64) = (2000, 8000);
+const PAUSE_MILLIS: (u64, u64) = (1000, 5000);
 
 /// Their numbers.
 #[derive(Default)]
