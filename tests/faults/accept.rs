@@ -111,7 +111,8 @@ fn during_a_shortage_the_spare_descriptor_refuses_clients() {
 
 #[test]
 fn one_lost_connection_does_not_delay_the_next_ones() {
-    for error in ["ECONNABORTED", "EINTR", "EPROTO", "ENETDOWN", "EHOSTUNREACH", "EPERM"] {
+    for error in ["ECONNABORTED", "EINTR", "EPROTO", "ENETDOWN", "EHOSTUNREACH", "EPERM", "EAGAIN"]
+    {
         for when in ["1", "1..5", "1..200"] {
             let faulty = Fault { call: "accept4", error, when }.relay(&[]);
             let before = faulty.relay.descriptors();

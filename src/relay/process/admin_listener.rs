@@ -145,8 +145,8 @@ impl AdminListener {
                     self.shortage.end();
                     accept_connection(io, socket, peer);
                 }
-                Accepted::Lost => {}
-                Accepted::None => self.ready = false,
+                // poll(2) decides whether another one waits.
+                Accepted::Lost | Accepted::None => {}
                 Accepted::OutOf(error) => {
                     self.accept_with_spare(io, &error);
                     return DescriptorSupply::Short;

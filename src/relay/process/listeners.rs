@@ -142,8 +142,8 @@ impl Listeners {
                 let (listener, kind) = &self.sockets[index];
                 match accepted(listener.accept()) {
                     Accepted::One((socket, peer)) => accept_connection(io, socket, peer, *kind),
-                    Accepted::Lost => {}
-                    Accepted::None => break,
+                    // After none, poll(2) decides: no event follows for one that waits.
+                    Accepted::Lost | Accepted::None => {}
                     Accepted::OutOf(error) => {
                         self.pause(io, index, &error);
                         return DescriptorSupply::Short;
