@@ -109,7 +109,10 @@ fn refused_socket_options_only_cost_speed() {
         pair.complete();
     }
     faulty.await_strikes(1);
-    assert_recovered(&faulty.relay);
+    // A download that its end delimits needs one of them.
+    for body in BODIES.into_iter().filter(|body| !body.http10) {
+        assert_eq!(attempt(&faulty.relay, body), Verdict::Complete, "{body:?}");
+    }
     faulty.relay.await_descriptors(before, IDLE_PIPES);
 }
 

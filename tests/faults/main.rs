@@ -4,6 +4,7 @@
 //! The faults are injected by strace(1), which must be installed and permitted to trace.
 
 mod accept;
+mod delimited;
 mod descriptors;
 mod injected;
 mod io;

@@ -202,10 +202,10 @@ impl Conn {
     }
 
     /// Makes it end with a reset, however it ends, the end of this process included (`SO_LINGER` of
-    /// 0, socket(7)): so a body delimited by the end never looks complete too early.
-    pub fn reset_on_close(&self, reset: bool) {
-        // The kernel refuses it for sockets other than TCP.
-        let _ = self.socket.set_linger(reset.then_some(Duration::ZERO));
+    /// 0, socket(7)): so a body delimited by the end never looks complete too early. Returns
+    /// whether the kernel accepted it.
+    pub fn reset_on_close(&self, reset: bool) -> bool {
+        self.socket.set_linger(reset.then_some(Duration::ZERO)).is_ok()
     }
 
     /// Limits the unsent bytes in the kernel (`TCP_NOTSENT_LOWAT`, tcp(7)); 0: no limit.

@@ -34,7 +34,7 @@ impl Streams {
         if let Some(side) = left.filter(|_| !io.mode.is_ending()) {
             return self.end_both(io, stream, finished, side);
         }
-        match verdict(finished.outcome) {
+        match verdict(finished.outcome).or_else(|| refused_end(io, &finished)) {
             None => self.complete(io, stream, finished),
             Some(verdict) => self.break_up(io, stream, &finished, verdict),
         }
@@ -55,7 +55,6 @@ impl Streams {
         io.journal.answered(conn, 200);
         let after = conn.reply.after;
         if delimiter == Delimiter::Close {
-            conn.reset_on_close(false);
             follow(io, destination, if after.keeps_alive() { OnFlushed::Close } else { after });
         } else {
             follow(io, destination, after);
@@ -235,6 +234,14 @@ fn answer_source(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
     if !io.conns[id].is_closing() {
         answer::report(io, id, failure, read);
     }
+}
+
+/// Lets a complete download end with a FIN, where its end delimits it. If the kernel refuses that,
+/// it will end with a reset and look interrupted to its client: so it is reported as that.
+fn refused_end(io: &Io, finished: &Finished) -> Option<EndReport> {
+    let ends = finished.delimiter != Delimiter::Close
+        || io.conns[finished.destination].reset_on_close(false);
+    if ends { None } else { verdict(TransferOutcome::DestinationGone(Loss::Failed)) }
 }
 
 /// Returns what an outcome reports to both sides; `None`: it is complete.

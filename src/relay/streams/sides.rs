@@ -116,8 +116,11 @@ impl Streams {
             .take()
             .unwrap_or_else(|| panic!("{source:?} has no head: a byte of its body was handed on"));
         let delimiter = upload.delimiter(reply.version);
-        if delimiter == Delimiter::Close {
-            io.conns[destination].reset_on_close(true);
+        if delimiter == Delimiter::Close && !io.conns[destination].reset_on_close(true) {
+            // Interrupted, its download would look complete: it leaves, and the source waits again.
+            *self.upload(io, source) = Some(upload);
+            wait(io, source);
+            return io.conns.close(destination, CloseMode::Orderly);
         }
         let closes = delimiter == Delimiter::Close || !reply.after.keeps_alive();
         let mut head = Vec::with_capacity(512);
