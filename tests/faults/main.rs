@@ -8,6 +8,7 @@ mod delimited;
 mod descriptors;
 mod injected;
 mod io;
+mod process;
 #[path = "../support/mod.rs"]
 mod support;
 mod transfer;

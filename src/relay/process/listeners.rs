@@ -34,11 +34,19 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_interval(Duration::from_secs(15))
     .with_retries(4);
 
+/// A listening socket.
+#[derive(Debug)]
+struct Listener {
+    socket: TcpListener,
+    kind: ListenerKind,
+    /// Its own address.
+    address: SocketAddr,
+}
+
 /// All listening sockets but the operators'.
 #[derive(Debug)]
 pub struct Listeners {
-    /// The sockets and their kinds.
-    sockets: Vec<(TcpListener, ListenerKind)>,
+    sockets: Vec<Listener>,
     /// Connections may wait to be accepted.
     ready: bool,
     shortage: Shortage,
@@ -59,19 +67,19 @@ impl Listeners {
         for (kind, inherited, addresses) in wanted {
             let addresses = if inherited.is_empty() { addresses } else { &[] };
             for socket in inherited {
-                sockets.push((adopt(socket, congestion_control)?, kind));
+                sockets.push(Listener::of(adopt(socket, congestion_control)?, kind)?);
             }
             for &address in addresses {
-                let socket = listen(address, congestion_control).map_err(|error| {
+                let listener = listen(address, congestion_control).and_then(|socket| Listener::of(socket, kind));
+                sockets.push(listener.map_err(|error| {
                     io::Error::new(
                         error.kind(),
                         format!("cannot listen on {address}: {}", cause(&error)),
                     )
-                })?;
-                sockets.push((socket, kind));
+                })?);
             }
         }
-        for (index, (socket, _)) in sockets.iter_mut().enumerate() {
+        for (index, Listener { socket, .. }) in sockets.iter_mut().enumerate() {
             registry.register(socket, Token(first_token + index), Interest::READABLE)?;
         }
         Ok(Self { sockets, ready: false, shortage: Shortage::none_yet("") })
@@ -79,13 +87,13 @@ impl Listeners {
 
     /// Returns the addresses of this kind.
     pub fn addresses(&self, kind: ListenerKind) -> Vec<SocketAddr> {
-        let sockets = self.sockets.iter().filter(|(_, its)| *its == kind);
-        sockets.filter_map(|(socket, _)| socket.local_addr().ok()).collect()
+        let sockets = self.sockets.iter().filter(|listener| listener.kind == kind);
+        sockets.map(|listener| listener.address).collect()
     }
 
     /// Returns the loopback addresses among them: only programs on this machine can reach these.
     pub fn loopback(&self) -> Vec<SocketAddr> {
-        let addresses = self.sockets.iter().filter_map(|(socket, _)| socket.local_addr().ok());
+        let addresses = self.sockets.iter().map(|listener| listener.address);
         addresses.filter(|address| address.ip().to_canonical().is_loopback()).collect()
     }
 
@@ -111,7 +119,7 @@ impl Listeners {
 
     /// Returns the sockets, with their names, for the process that takes over.
     pub fn sockets(&self) -> impl Iterator<Item = (BorrowedFd<'_>, &'static str)> {
-        self.sockets.iter().map(|(socket, kind)| {
+        self.sockets.iter().map(|Listener { socket, kind, .. }| {
             let agents = *kind == ListenerKind::Agents;
             (socket.as_fd(), if agents { inherited::AGENTS } else { inherited::LISTEN })
         })
@@ -119,7 +127,7 @@ impl Listeners {
 
     /// Stops listening; another process may share these sockets and continue.
     pub fn close(&mut self, registry: &Registry) {
-        for (mut socket, _) in self.sockets.drain(..) {
+        for Listener { mut socket, .. } in self.sockets.drain(..) {
             // A socket that stays open in another process would stay registered and cause idle
             // wake-ups.
             let _ = registry.deregister(&mut socket);
@@ -137,9 +145,9 @@ impl Listeners {
         self.ready = false;
         for index in 0..self.sockets.len() {
             let mut left = ACCEPTS_PER_TURN;
-            while left > 0 && (left == ACCEPTS_PER_TURN || waits(&self.sockets[index].0)) {
+            while left > 0 && (left == ACCEPTS_PER_TURN || waits(&self.sockets[index].socket)) {
                 left -= 1;
-                let (listener, kind) = &self.sockets[index];
+                let Listener { socket: listener, kind, .. } = &self.sockets[index];
                 match accepted(listener.accept()) {
                     Accepted::One((socket, peer)) => accept_connection(io, socket, peer, *kind),
                     // After none, poll(2) decides: no event follows for one that waits.
@@ -163,7 +171,7 @@ impl Listeners {
         self.ready = true;
         for _ in 0..REFUSALS_PER_TURN {
             self.shortage.give_up_spare();
-            match accepted(self.sockets[index].0.accept()) {
+            match accepted(self.sockets[index].socket.accept()) {
                 Accepted::One((socket, peer)) => refuse(io, &socket, peer),
                 Accepted::Lost => {}
                 Accepted::None | Accepted::OutOf(_) => break,
@@ -171,6 +179,13 @@ impl Listeners {
             self.shortage.keep_spare();
         }
         self.shortage.keep_spare();
+    }
+}
+
+impl Listener {
+    fn of(socket: TcpListener, kind: ListenerKind) -> io::Result<Self> {
+        let address = socket.local_addr()?;
+        Ok(Self { socket, kind, address })
     }
 }
 

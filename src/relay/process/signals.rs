@@ -9,6 +9,9 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::io;
 use std::os::fd::AsRawFd;
 
+/// How often reading a signal is tried.
+const READ_ATTEMPTS: u32 = 4;
+
 /// The descriptor signals are read from.
 #[derive(Debug)]
 pub struct Signals {
@@ -39,7 +42,8 @@ impl Signals {
 
     /// Returns the next signal that was received, if any.
     pub fn next(&mut self) -> Option<Signal> {
-        let info = self.descriptor.read_signal().ok().flatten()?;
+        // The signal stays pending after an error, and no further event would report it.
+        let info = (0..READ_ATTEMPTS).find_map(|_| self.descriptor.read_signal().ok()).flatten()?;
         i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok())
     }
 }
