@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::support::{Ending, Relay, Wire, ask, eventually};
+use crate::support::{Ending, Process, Relay, Wire, ask, eventually};
 use crate::transfer::{BODIES, Verdict, assert_recovered, attempt};
 
 /// Clients that connect at once while none can be accepted.
@@ -37,8 +37,8 @@ fn leave_room_for(relay: &Relay, more: usize) {
 }
 
 /// The CPU time the relay has used, in clock ticks.
-fn ticks(relay: &Relay) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", relay.process().id())).expect("/proc");
+pub(crate) fn ticks(process: &Process) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.id())).expect("/proc");
     let (_, after_name) = stat.rsplit_once(')').expect("a name");
     let fields: Vec<&str> = after_name.split_whitespace().collect();
     // utime and stime are fields 14 and 15 of proc(5); the third comes first here.
@@ -58,7 +58,7 @@ fn without_descriptors_new_clients_are_refused_and_others_served() {
     for wire in &mut inside {
         assert_eq!(ping(wire), Some(200));
     }
-    let used = ticks(&relay);
+    let used = ticks(relay.process());
     leave_room_for(&relay, ROOM);
     let mut crowd: Vec<Wire> = (0..CROWD).map(|_| relay.connect()).collect();
     // 16 are refused in each pause of 100 ms: this takes more than a second.
@@ -74,7 +74,7 @@ fn without_descriptors_new_clients_are_refused_and_others_served() {
     for wire in &mut inside {
         assert_eq!(ping(wire), Some(200), "those connected before");
     }
-    let spent = ticks(&relay) - used;
+    let spent = ticks(relay.process()) - used;
     assert!(spent < TICKS_PER_SECOND / 2, "{spent} ticks: it did not sit still in its pauses");
     drop((inside, crowd));
     eventually("there is room again", || (ping(&mut relay.connect()) == Some(200)).then_some(()));

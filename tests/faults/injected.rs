@@ -25,12 +25,12 @@ pub(crate) struct Faulty {
 }
 
 /// The relay as a command traced by strace; the process id is the relay's own.
-fn traced(call: &str, inject: Option<Fault<'_>>, log: &Path, flags: &[&str]) -> Command {
+pub(crate) fn traced(call: &str, inject: Option<Fault<'_>>, log: &Path, flags: &[&str]) -> Command {
     let installed = Command::new("strace").arg("--version").output().is_ok();
     assert!(installed, "these tests need strace(1): install the package `strace`");
     let mut command = Command::new("strace");
-    // -D: strace runs in the background, so that signals reach the relay.
-    command.args(["-D", "-f", "-qq", "-o"]).arg(log).arg(format!("--trace={call}"));
+    // -D: strace runs in the background, so that signals reach the relay. -I 2: it can be ended.
+    command.args(["-D", "-I", "2", "-f", "-qq", "-o"]).arg(log).arg(format!("--trace={call}"));
     if let Some(Fault { call, error, when }) = inject {
         command.arg(format!("--inject={call}:error={error}:when={when}"));
     }

@@ -6,8 +6,12 @@
 mod accept;
 mod delimited;
 mod descriptors;
+#[allow(dead_code, unused_imports, reason = "the rest of it belongs to the soak test")]
+#[path = "../soak/exchange/mod.rs"]
+mod exchange;
 mod injected;
 mod io;
+mod matrix;
 mod process;
 #[path = "../support/mod.rs"]
 mod support;

@@ -56,6 +56,11 @@ impl Relay {
         Relay { process, addresses }
     }
 
+    /// From a started process that listens there, whether it announced that or not.
+    pub(crate) fn at(process: Process, address: SocketAddr) -> Relay {
+        Relay { process, addresses: vec![address] }
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.addresses[0]
     }
@@ -71,6 +76,10 @@ impl Relay {
 
     pub(crate) fn process(&self) -> &Process {
         &self.process
+    }
+
+    pub(crate) fn into_process(self) -> Process {
+        self.process
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

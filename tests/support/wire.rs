@@ -45,6 +45,11 @@ impl Wire {
         Wire::over(stream)
     }
 
+    /// Connects, unless nothing listens.
+    pub(crate) fn try_connect(address: SocketAddr) -> Option<Wire> {
+        TcpStream::connect_timeout(&address, TEST_TIMEOUT).ok().map(Wire::over)
+    }
+
     /// Connects to a Unix socket; methods specific to TCP do not work on it.
     pub(crate) fn connect_unix(path: &Path) -> Wire {
         let stream = UnixStream::connect(path).expect("connect to the relay's socket");
