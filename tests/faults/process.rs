@@ -3,7 +3,8 @@
 use nix::sys::signal::Signal;
 
 use crate::injected::{Fault, calls_before_listening};
-use crate::support::Process;
+use crate::matrix::tracer::{Tracer, strikes};
+use crate::support::{Process, Relay, eventually};
 
 #[test]
 fn a_signal_that_could_not_be_read_at_once_is_obeyed() {
@@ -23,4 +24,31 @@ fn a_relay_that_cannot_read_its_own_address_does_not_start() {
     let end = Process::start(command).finish();
     assert_eq!(end.status.code(), Some(1), "{}", end.stderr);
     assert_eq!(end.stderr, "rdv: cannot listen on 127.0.0.1:0: no buffer space available\n");
+}
+
+#[test]
+fn a_reload_whose_wake_up_failed_does_not_block_the_next_one() {
+    let relay = Relay::start(&[]);
+    // The first write of each thread: of the reload to its eventfd, of the log its first line.
+    let fault = Fault { call: "write", error: "EBADF", when: "1" };
+    let tracer = Tracer::attach(relay.process(), Some(fault));
+    relay.signal(Signal::SIGHUP);
+    eventually("the wake-up fails", || (strikes(&tracer.log()) > 0).then_some(()));
+    relay.signal(Signal::SIGHUP);
+    let reloaded = || relay.process().stderr().contains("configuration reloaded");
+    eventually("the configuration is reloaded", || reloaded().then_some(()));
+}
+
+#[test]
+fn the_reason_why_there_are_no_events_is_one_line() {
+    for (call, error, why) in [
+        ("epoll_create1", "EMFILE", "too many open files"),
+        ("signalfd4", "ENFILE", "file table overflow"),
+        ("eventfd2", "ENOMEM", "out of memory"),
+    ] {
+        let (command, _log, _directory) = Fault { call, error, when: "1" }.command(&[]);
+        let end = Process::start(command).finish();
+        assert_eq!(end.status.code(), Some(1), "{call}: {}", end.stderr);
+        assert_eq!(end.stderr, format!("rdv: cannot wait for events: {why}\n"), "{call}");
+    }
 }

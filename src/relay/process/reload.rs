@@ -8,6 +8,11 @@ use mio::{Registry, Token, Waker};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+/// How often waking the loop is tried, and the pause after a failure: a minute.
+const WAKE_ATTEMPTS: u32 = 600;
+const WAKE_PAUSE: Duration = Duration::from_millis(100);
 
 /// The result of reading: a configuration, and the access log it configures.
 pub type Reading = Result<(Configuration, Option<AccessLog>), String>;
@@ -58,7 +63,13 @@ impl Reloader {
         let thread = std::thread::Builder::new().name("reload".into()).spawn(move || {
             // The receiver is dropped when the relay has ended.
             let _ = sender.send(read(&sources));
-            let _ = waker.wake();
+            // Nothing else would make the loop take it, or begin another one.
+            for _ in 0..WAKE_ATTEMPTS {
+                if waker.wake().is_ok() {
+                    break;
+                }
+                std::thread::sleep(WAKE_PAUSE);
+            }
         });
         match thread {
             Ok(_) => self.reading = true,

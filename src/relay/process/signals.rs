@@ -42,8 +42,9 @@ impl Signals {
 
     /// Returns the next signal that was received, if any.
     pub fn next(&mut self) -> Option<Signal> {
-        // The signal stays pending after an error, and no further event would report it.
-        let info = (0..READ_ATTEMPTS).find_map(|_| self.descriptor.read_signal().ok()).flatten()?;
+        // A signal stays pending after an error, and no further event would report it.
+        let mut attempts = 0..READ_ATTEMPTS;
+        let info = attempts.find_map(|_| self.descriptor.read_signal().ok().flatten())?;
         i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok())
     }
 }

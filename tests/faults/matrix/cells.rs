@@ -51,8 +51,11 @@ fn count() -> Counts {
     let mut counts = Counts::new();
     for phase in PHASES {
         let log = phase.play(None, MayEnd::Never).log;
-        // The runtime of Rust begins with poll(2); before it, the dynamic loader runs.
-        let loader = if phase == Phase::Start { log.find(" poll(").unwrap_or(0) } else { 0 };
+        // The runtime of Rust begins with poll(2), without which it aborts; before it, the dynamic
+        // loader runs.
+        let begins = |at: usize| at + log[at..].find('\n').unwrap_or(0);
+        let start = (phase == Phase::Start).then(|| log.find(" poll(").map(begins)).flatten();
+        let loader = start.unwrap_or(0);
         let before = tracer::counts(&log[..loader]);
         for (call, most) in tracer::counts(&log) {
             let first = before.get(&call).copied().unwrap_or(0);
@@ -81,10 +84,15 @@ impl Cells {
                 }
                 for error in call.errors() {
                     let at = first + 1 + random(seed, list.len(), most - first);
-                    let mut whens = vec![at.to_string(), format!("{at}..{}", at + 2)];
-                    if phase == Phase::Serving {
-                        whens.push(format!("{}+", 1 + random(seed, list.len() + 1, most.min(6))));
-                    }
+                    let burst = format!("{at}..{}", at + 2);
+                    let whens = match phase {
+                        Phase::Start => vec![at.to_string()],
+                        Phase::Serving => vec![
+                            if list.len().is_multiple_of(2) { at.to_string() } else { burst },
+                            format!("{}+", 1 + random(seed, list.len() + 1, most.min(6))),
+                        ],
+                        Phase::HandOver | Phase::Shutdown => vec![burst],
+                    };
                     let cell = |when| Cell { call, error, phase, when };
                     list.extend(whens.into_iter().map(cell));
                 }

@@ -2,15 +2,17 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::thread;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::scene::{FAULTS_LAST, LOOK, Outcome, Place, Scene, ended, is_debug_abort};
 use super::table::MayEnd;
 use super::tracer::{self, Tracer};
 use crate::injected::{Fault, traced};
-use crate::support::{Lineage, Process, Relay, Wire, ask, eventually};
+use crate::support::{Lineage, Process, RUNTIME_DIRECTORY, Relay, Wire, ask, eventually};
 use crate::transfer::{BODIES, Verdict, attempt, create};
 
 pub(super) fn start(fault: Option<Fault<'_>>, may_end: MayEnd) -> Scene {
@@ -65,9 +67,28 @@ fn serves(line: &Lineage) -> bool {
     })
 }
 
+/// Processes that took over without a line in the log. They have the first one's directory in their
+/// environment.
+struct Strays(PathBuf);
+
+impl Drop for Strays {
+    fn drop(&mut self) {
+        let place = format!("{RUNTIME_DIRECTORY}={}", self.0.display());
+        for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+            let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+            let ours = environment.split(|byte| *byte == 0).any(|one| one == place.as_bytes());
+            let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            if let Some(id) = id.filter(|_| ours) {
+                let _ = kill(Pid::from_raw(id), Signal::SIGKILL);
+            }
+        }
+    }
+}
+
 pub(super) fn hand_over(fault: Option<Fault<'_>>, may_end: MayEnd) -> Scene {
     let place = Place::new();
     let mut line = Lineage { first: place.relay(), successors: Vec::new() };
+    let _strays = Strays(line.first.process().runtime().to_owned());
     let tracer = Tracer::attach(line.first.process(), fault);
     line.order(Signal::SIGUSR2);
     for _ in 0..2 * FAULTS_LAST {

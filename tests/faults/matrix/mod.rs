@@ -17,7 +17,7 @@ mod report;
 mod scene;
 mod serving;
 mod table;
-mod tracer;
+pub(crate) mod tracer;
 
 use std::env;
 
