@@ -21,6 +21,7 @@ use super::process::{
 use super::streams::Streams;
 use super::transfers::{Finished, Owner, Transfers};
 use crate::http::head::RequestHead;
+use crate::ops::cause;
 use crate::ops::metrics::{ConnPhase, MetricsFormat, RelayStats};
 use crate::ops::{AdminAddress, Configuration, ServiceManager, Settings, Sources};
 use crate::rendezvous::Now;
@@ -91,6 +92,12 @@ pub fn serve(
     event_loop.run()
 }
 
+/// What cannot be done without a descriptor that the loop needs.
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
+fn no_events(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot wait for events: {}", cause(&error)))
+}
+
 impl EventLoop {
     /// Listens, but serves no client yet. Without sources its configuration cannot be reloaded.
     ///
@@ -103,9 +110,9 @@ impl EventLoop {
         let settings = configuration.settings.clone();
         let now = now();
         let manager = ServiceManager::from_env(now.monotonic)?;
-        let poll = Poll::new()?;
-        let signals = Signals::new(poll.registry(), SIGNALS)?;
-        let reloader = Reloader::new(sources, poll.registry(), WOKEN)?;
+        let poll = Poll::new().map_err(no_events)?;
+        let signals = Signals::new(poll.registry(), SIGNALS).map_err(no_events)?;
+        let reloader = Reloader::new(sources, poll.registry(), WOKEN).map_err(no_events)?;
         let budget = Budget::claim(&settings);
         let listeners = Listeners::open(
             [
@@ -122,7 +129,7 @@ impl EventLoop {
         let loopback = listeners.loopback();
         let transfers = Transfers::new(pool(&settings));
         let http1 = Http1::new(&settings);
-        let registry = poll.registry().try_clone()?;
+        let registry = poll.registry().try_clone().map_err(no_events)?;
         let mut io = Io::new(settings, budget.max_connections, registry, now);
         io.journal.open(&io.settings)?;
         let streams = Streams::new(&io.settings, io.journal.logs())?;
@@ -200,7 +207,7 @@ impl EventLoop {
             self.gather();
             match self.poll.poll(&mut events, self.poll_timeout()) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
-                result => result?,
+                result => result.map_err(no_events)?,
             }
             self.turn(&events);
         }

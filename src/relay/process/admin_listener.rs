@@ -63,7 +63,10 @@ impl AdminListener {
             None => open(listen, port)?,
         };
         if let Some(bound) = &mut bound {
-            bound.register(registry, token)?;
+            bound.register(registry, token).map_err(|error| {
+                let why = cause(&error);
+                io::Error::new(error.kind(), format!("cannot listen for operators: {why}"))
+            })?;
         }
         Ok(Self::of(bound))
     }

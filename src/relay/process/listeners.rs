@@ -70,17 +70,17 @@ impl Listeners {
                 sockets.push(Listener::of(adopt(socket, congestion_control)?, kind)?);
             }
             for &address in addresses {
-                let listener = listen(address, congestion_control).and_then(|socket| Listener::of(socket, kind));
-                sockets.push(listener.map_err(|error| {
-                    io::Error::new(
-                        error.kind(),
-                        format!("cannot listen on {address}: {}", cause(&error)),
-                    )
-                })?);
+                let listener = listen(address, congestion_control)
+                    .and_then(|socket| Listener::of(socket, kind))
+                    .map_err(|error| refused(&address, &error))?;
+                sockets.push(listener);
             }
         }
-        for (index, Listener { socket, .. }) in sockets.iter_mut().enumerate() {
-            registry.register(socket, Token(first_token + index), Interest::READABLE)?;
+        for (index, Listener { socket, address, .. }) in sockets.iter_mut().enumerate() {
+            let token = Token(first_token + index);
+            registry
+                .register(socket, token, Interest::READABLE)
+                .map_err(|error| refused(address, &error))?;
         }
         Ok(Self { sockets, ready: false, shortage: Shortage::none_yet("") })
     }
@@ -180,6 +180,11 @@ impl Listeners {
         }
         self.shortage.keep_spare();
     }
+}
+
+/// Names the address that cannot be listened on.
+fn refused(address: &SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {}", cause(error)))
 }
 
 impl Listener {
