@@ -236,7 +236,7 @@ fn answer_source(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
     }
 }
 
-/// Lets a complete download end with a FIN, where its end delimits it. If the kernel refuses that,
+/// Makes a complete download end with a FIN, where its end delimits it. If the kernel refuses that,
 /// it will end with a reset and look interrupted to its client: so it is reported as that.
 fn refused_end(io: &Io, finished: &Finished) -> Option<EndReport> {
     let ends = finished.delimiter != Delimiter::Close

@@ -29,7 +29,7 @@ pub(super) fn start(fault: Option<Fault<'_>>, may_end: MayEnd) -> Scene {
     });
     let logged = || fs::read_to_string(&log).expect("the log of strace");
     let Some(address) = address else {
-        // To start is all it was asked for: a message is always permitted.
+        // A message is always permitted here.
         let may_end = if may_end == MayEnd::Never { MayEnd::WithMessage } else { may_end };
         let outcome = ended(process, may_end);
         let outcome = if outcome == Outcome::Ends { Outcome::NoStart } else { outcome };
