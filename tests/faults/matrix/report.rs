@@ -21,7 +21,9 @@ pub(crate) fn table(results: &[Played]) -> String {
         let mut rows: BTreeMap<BTreeSet<&str>, Row> = BTreeMap::new();
         for error in call.errors() {
             let played = results.iter().filter(|one| {
-                one.cell.call.name == call.name && one.cell.error == error && one.injected > 0
+                one.cell.call.name == call.name
+                    && one.cell.error == error
+                    && (one.injected > 0 || one.outcome.is_err())
             });
             let outcomes =
                 played.clone().filter_map(|one| name(one.outcome.as_ref().ok().copied()));
