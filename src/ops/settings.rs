@@ -89,7 +89,7 @@ pub struct Settings {
     pub pipe_size: usize,
 
     /// Maximum open pipes; transfers without a pipe copy; 0: none
-    #[arg(long, value_name = "N", default_value = "304", value_parser = units::count(0))]
+    #[arg(long, value_name = "N", default_value = "232", value_parser = units::count(0))]
     pub max_pipes: usize,
 
     /// Copy through user memory instead of splicing

@@ -22,6 +22,7 @@ use super::streams::Streams;
 use super::transfers::{Finished, Owner, Transfers};
 use crate::http::head::RequestHead;
 use crate::ops::cause;
+use crate::ops::doctor::{machine::Machine, pipes};
 use crate::ops::metrics::{ConnPhase, MetricsFormat, RelayStats};
 use crate::ops::{AdminAddress, Configuration, ServiceManager, Settings, Sources};
 use crate::rendezvous::Now;
@@ -439,7 +440,7 @@ impl EventLoop {
 }
 
 fn pool(settings: &Settings) -> Pool {
-    Pool::new(settings.pipe_size, if settings.no_splice { 0 } else { settings.max_pipes })
+    Pool::new(pipes::limits(settings, Machine::this().is_exempt_from_pipe_limits()))
 }
 
 #[allow(clippy::disallowed_methods, reason = "the one reading of the clocks a turn")]

@@ -83,7 +83,7 @@ impl Batching {
     /// longer if it was too slow for the largest mark. Returns the new mark, if it differs.
     pub fn slackened(&mut self) -> Option<u32> {
         if self.level + 1 == MARKS.len() {
-            self.needed = (self.needed * 4).min(PROOF_MAX);
+            self.needed = self.needed.saturating_mul(4).min(PROOF_MAX);
         }
         (self.level, self.batch, self.proof) = (0, 0, 0);
         self.set(MARKS[0])

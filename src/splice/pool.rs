@@ -4,13 +4,16 @@
 
 use super::pipe::Pipe;
 
-/// Maximum pipes of the full size: 48 of 1 MiB leave an unprivileged user room for 256 of 64 KiB
-/// below the usual `fs.pipe-user-pages-soft` of 64 MiB.
-pub const LARGE_MAX: usize = 48;
+/// Maximum pipes of the full size, if the kernel limits the total: 8 of 1 MiB leave an unprivileged
+/// user room for 224 of 256 KiB below the usual `fs.pipe-user-pages-soft` of 64 MiB. Many pipes of
+/// middle size serve many streams better than a few large ones and many of 64 KiB.
+const LARGE_MAX: usize = 8;
 
-/// The size of the other pipes in bytes, the kernel's default. A pipe smaller than this is not
-/// worth a splice.
-pub const SMALL_BYTES: usize = 64 << 10;
+/// The size of the other pipes in bytes.
+pub const SMALL_BYTES: usize = 256 << 10;
+
+/// Minimum size of a pipe in bytes, the kernel's default: a smaller one is not worth a splice.
+const MIN_BYTES: usize = 64 << 10;
 
 /// Maximum idle pipes of each size that stay open.
 const IDLE_MAX: usize = 64;
@@ -19,11 +22,28 @@ const IDLE_MAX: usize = 64;
 /// answered without trying the same again.
 const REFUSALS_AFTER_FAILURE: u32 = 256;
 
+/// What pipes a pool may open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PipeLimits {
+    /// The full size in bytes.
+    pub large_bytes: usize,
+    /// Maximum number.
+    pub max_pipes: usize,
+    /// The kernel does not limit the total size (`CAP_SYS_RESOURCE`, pipe(7)).
+    pub exempt: bool,
+}
+
+impl PipeLimits {
+    /// Returns how many pipes may have the full size.
+    pub fn large_max(self) -> usize {
+        if self.exempt { self.max_pipes } else { self.max_pipes.min(LARGE_MAX) }
+    }
+}
+
 /// A pool that lends pipes.
 #[derive(Debug)]
 pub struct Pool {
-    large_bytes: usize,
-    max_pipes: usize,
+    limits: PipeLimits,
     large: PipeStack,
     small: PipeStack,
     refusals_left: u32,
@@ -54,11 +74,10 @@ struct PipeStack {
 }
 
 impl Pool {
-    /// Creates a pool of at most `max_pipes`, the first [`LARGE_MAX`] of `large_bytes` each.
-    pub fn new(large_bytes: usize, max_pipes: usize) -> Self {
+    /// Creates a pool without pipes.
+    pub fn new(limits: PipeLimits) -> Self {
         Self {
-            large_bytes,
-            max_pipes,
+            limits,
             large: PipeStack::default(),
             small: PipeStack::default(),
             refusals_left: 0,
@@ -118,29 +137,33 @@ impl Pool {
     /// Whether the next request will probably be refused, although pipes are enabled.
     pub fn is_exhausted(&self) -> bool {
         let idle = self.large.idle.len() + self.small.idle.len();
-        self.max_pipes > 0 && idle == 0 && (self.is_full() || self.refusals_left > 0)
+        self.limits.max_pipes > 0 && idle == 0 && (self.is_full() || self.refusals_left > 0)
     }
 
     fn stack_of(&mut self, pipe: &Pipe) -> &mut PipeStack {
-        if pipe.capacity_bytes() >= self.large_bytes { &mut self.large } else { &mut self.small }
+        if pipe.capacity_bytes() >= self.limits.large_bytes {
+            &mut self.large
+        } else {
+            &mut self.small
+        }
     }
 
     fn is_full(&self) -> bool {
-        self.large.open + self.small.open >= self.max_pipes
+        self.large.open + self.small.open >= self.limits.max_pipes
     }
 
     /// Opens a large pipe. The kernel may grant less than requested; the pipe counts by its actual
     /// size.
     fn open_large(&mut self) -> Option<Pipe> {
-        if self.large.open >= LARGE_MAX || self.is_full() {
+        if self.large.open >= self.limits.large_max() || self.is_full() {
             return None;
         }
         if self.large_refusals_left > 0 {
             self.large_refusals_left -= 1;
             return None;
         }
-        let pipe = self.open(self.large_bytes)?;
-        if pipe.capacity_bytes() < self.large_bytes {
+        let pipe = self.open(self.limits.large_bytes)?;
+        if pipe.capacity_bytes() < self.limits.large_bytes {
             self.large_refusals_left = REFUSALS_AFTER_FAILURE;
         }
         self.stack_of(&pipe).open += 1;
@@ -151,7 +174,7 @@ impl Pool {
         if self.is_full() {
             return None;
         }
-        let pipe = self.open(SMALL_BYTES.min(self.large_bytes))?;
+        let pipe = self.open(SMALL_BYTES.min(self.limits.large_bytes))?;
         self.stack_of(&pipe).open += 1;
         Some(pipe)
     }
@@ -162,7 +185,7 @@ impl Pool {
             return None;
         }
         match Pipe::open(bytes) {
-            Ok(pipe) if pipe.capacity_bytes() >= SMALL_BYTES.min(self.large_bytes) => Some(pipe),
+            Ok(pipe) if pipe.capacity_bytes() >= MIN_BYTES.min(bytes) => Some(pipe),
             Ok(_) | Err(_) => {
                 self.refusals_left = REFUSALS_AFTER_FAILURE;
                 None
@@ -175,9 +198,23 @@ impl Pool {
 mod tests {
     use super::*;
 
+    fn pool(max_pipes: usize) -> Pool {
+        Pool::new(PipeLimits { large_bytes: SMALL_BYTES, max_pipes, exempt: false })
+    }
+
+    #[test]
+    fn pipes_have_the_full_size_where_the_kernel_does_not_limit_the_total() {
+        for (exempt, large) in [(true, 10), (false, LARGE_MAX)] {
+            let mut pool =
+                Pool::new(PipeLimits { large_bytes: 2 * SMALL_BYTES, max_pipes: 10, exempt });
+            let pipes: Vec<Pipe> = std::iter::from_fn(|| pool.lend()).collect();
+            assert_eq!((pipes.len(), pool.stock().large_open), (10, large), "exempt: {exempt}");
+        }
+    }
+
     #[test]
     fn a_returned_pipe_is_lent_again() {
-        let mut pool = Pool::new(SMALL_BYTES, 1);
+        let mut pool = pool(1);
         let pipe = pool.lend().unwrap();
         assert!(pool.lend().is_none(), "the limit is one");
         let stock = pool.stock();
@@ -189,7 +226,7 @@ mod tests {
 
     #[test]
     fn idle_pipes_can_be_closed() {
-        let mut pool = Pool::new(SMALL_BYTES, 2);
+        let mut pool = pool(2);
         let (kept, idle) = (pool.lend().unwrap(), pool.lend().unwrap());
         pool.take_back(idle, 0);
         pool.close_idle();
@@ -202,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_pipe_with_leftovers_is_closed() {
-        let mut pool = Pool::new(SMALL_BYTES, 4);
+        let mut pool = pool(4);
         let pipe = pool.lend().unwrap();
         pool.take_back(pipe, 1);
         assert_eq!((pool.lent(), pool.large.idle.len(), pool.large.open), (0, 0, 0));
@@ -210,7 +247,7 @@ mod tests {
 
     #[test]
     fn small_pipes_as_large_as_the_large_ones_are_counted_once() {
-        let mut pool = Pool::new(SMALL_BYTES, LARGE_MAX + 4);
+        let mut pool = pool(LARGE_MAX + 4);
         let pipes: Vec<Pipe> = std::iter::from_fn(|| pool.lend()).collect();
         assert_eq!(pipes.len(), LARGE_MAX + 4);
         for pipe in pipes {

@@ -112,7 +112,7 @@ fn an_unprivileged_user_sees_its_limits() {
     let finished = Process::start(command).finish();
     assert_line(&finished, "splice", "ok", &["unchanged"]);
     let pipes = line(&finished, "pipes");
-    assert!(pipes.sentence.contains(" of 48 with 1 MiB"), "{pipes:?}");
+    assert!(pipes.sentence.contains(" of 8 with 1 MiB"), "{pipes:?}");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn an_unprivileged_user_is_warned_of_a_pipe_size_above_the_limit() {
     command.args(["doctor", "--pipe-size", &wanted]).args(FREE);
     let finished = Process::start(command).finish();
     assert_line(&finished, "pipe-max-size", "warn", &[&wanted, "fs.pipe-max-size"]);
-    assert_line(&finished, "pipes", "warn", &["0 of 48"]);
+    assert_line(&finished, "pipes", "warn", &["0 of 8"]);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 use std::thread;
 
-use super::skip;
 use super::comparison::{BEST, Comparison, PLAIN};
+use super::skip;
 use super::transfers::MIB;
 use crate::link::Link;
 use crate::options::SinkMode;

@@ -44,12 +44,13 @@ impl Machine {
     }
 
     /// Whether this process may exceed the limits on pipes: `CAP_SYS_RESOURCE` or `CAP_SYS_ADMIN`
-    /// (pipe(7)).
+    /// (pipe(7)), outside of any user namespace but the first (`user_namespaces(7)`).
     pub fn is_exempt_from_pipe_limits(&self) -> bool {
         const SYS_ADMIN: u32 = 21;
         const SYS_RESOURCE: u32 = 24;
         let held = self.status("CapEff").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
-        held.is_some_and(|held| held & (1 << SYS_ADMIN | 1 << SYS_RESOURCE) != 0)
+        let first = self.text("proc/self/uid_map").is_none_or(|map| map.ends_with(" 4294967295"));
+        first && held.is_some_and(|held| held & (1 << SYS_ADMIN | 1 << SYS_RESOURCE) != 0)
     }
 }
 
@@ -73,5 +74,17 @@ mod tests {
         assert!(machine.is_exempt_from_pipe_limits());
         let (_root, machine) = planted(&[("proc/self/status", "CapEff:\t0000000000000400\n")]);
         assert!(!machine.is_exempt_from_pipe_limits());
+    }
+
+    #[test]
+    fn capabilities_in_a_user_namespace_exempt_from_no_limit_on_pipes() {
+        let root = ("proc/self/status", "CapEff:\t000001ffffffffff\n");
+        for (name, map, exempt) in [
+            ("the first namespace", "         0          0 4294967295\n", true),
+            ("a container of an ordinary user", "         0     100000      65536\n", false),
+        ] {
+            let (_root, machine) = planted(&[root, ("proc/self/uid_map", map)]);
+            assert_eq!(machine.is_exempt_from_pipe_limits(), exempt, "{name}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::machine::Machine;
 use super::{Finding, bytes};
 use crate::ops::Settings;
 use crate::splice::pipe::Pipe;
-use crate::splice::pool::{LARGE_MAX, Pool, SMALL_BYTES};
+use crate::splice::pool::{PipeLimits, Pool, SMALL_BYTES};
 
 /// The page size if unknown, 4 KiB; the limits of pipe(7) count pages.
 const PAGE_BYTES: u64 = 4096;
@@ -27,13 +27,12 @@ pub struct PipeRequest {
 
 impl PipeRequest {
     /// Returns the maximum that a relay with these settings opens.
-    pub fn of(settings: &Settings) -> Self {
-        let pipes = if settings.no_splice { 0 } else { settings.max_pipes };
-        let large = pipes.min(LARGE_MAX);
+    pub fn of(settings: &Settings, exempt: bool) -> Self {
+        let limits = limits(settings, exempt);
         Self {
-            large,
+            large: limits.large_max(),
             large_bytes: rounded(settings.pipe_size),
-            small: pipes - large,
+            small: limits.max_pipes - limits.large_max(),
             small_bytes: rounded(SMALL_BYTES.min(settings.pipe_size)),
         }
     }
@@ -46,6 +45,12 @@ impl PipeRequest {
         let bytes = self.large as u64 * self.large_bytes + self.small as u64 * self.small_bytes;
         bytes / PAGE_BYTES
     }
+}
+
+/// Returns what pipes a relay with these settings may open; `exempt` from the kernel's limits.
+pub fn limits(settings: &Settings, exempt: bool) -> PipeLimits {
+    let max_pipes = if settings.no_splice { 0 } else { settings.max_pipes };
+    PipeLimits { large_bytes: settings.pipe_size, max_pipes, exempt }
 }
 
 fn rounded(wanted: usize) -> u64 {
@@ -119,10 +124,11 @@ pub fn pages(machine: &Machine, request: PipeRequest) -> Finding {
 
 /// Opens as many pipes as a relay may, in the same way, and closes them again. The limits count all
 /// pipes of a user, so a relay of the same user gets fewer for a few milliseconds.
-pub fn open_all(settings: &Settings, request: PipeRequest) -> GrantedPipes {
-    let mut pool = Pool::new(settings.pipe_size, request.total().min(TRIED_MAX));
+pub fn open_all(limits: PipeLimits, request: PipeRequest) -> GrantedPipes {
+    let max_pipes = limits.max_pipes.min(TRIED_MAX);
+    let mut pool = Pool::new(PipeLimits { max_pipes, ..limits });
     let pipes: Vec<Pipe> = std::iter::from_fn(|| pool.lend()).collect();
-    let large = pipes.iter().filter(|pipe| pipe.capacity_bytes() >= settings.pipe_size).count();
+    let large = pipes.iter().filter(|pipe| pipe.capacity_bytes() >= limits.large_bytes).count();
     GrantedPipes {
         large: large.min(request.large),
         small: pipes.len() - large.min(request.large),
@@ -132,7 +138,7 @@ pub fn open_all(settings: &Settings, request: PipeRequest) -> GrantedPipes {
 
 /// Checks whether the kernel granted the requested pipes.
 pub fn granted(request: PipeRequest, got: GrantedPipes) -> Finding {
-    let small = request.total().min(TRIED_MAX) - request.large;
+    let small = request.total().min(TRIED_MAX).saturating_sub(request.large);
     if request.total() == 0 {
         return Finding::ok("pipes", "none configured: all bytes are copied");
     }
@@ -168,9 +174,9 @@ mod tests {
 
     /// The request of the default settings.
     const USUAL: PipeRequest =
-        PipeRequest { large: 48, large_bytes: 1 << 20, small: 256, small_bytes: 64 << 10 };
+        PipeRequest { large: 8, large_bytes: 1 << 20, small: 224, small_bytes: 256 << 10 };
     const NONE: PipeRequest =
-        PipeRequest { large: 0, large_bytes: 1 << 20, small: 0, small_bytes: 64 << 10 };
+        PipeRequest { large: 0, large_bytes: 1 << 20, small: 0, small_bytes: 256 << 10 };
     const ORDINARY: &str = "CapEff:\t0000000000000000";
     const ROOT: &str = "CapEff:\t000001ffffffffff";
 
@@ -211,12 +217,12 @@ mod tests {
     #[test]
     fn granted_pipes_are_compared_with_the_request() {
         for (name, request, large, small, verdict) in [
-            ("all", USUAL, 48, 256, Ok),
-            ("fewer large ones", USUAL, 30, 274, Warn),
-            ("fewer small ones", USUAL, 48, 100, Warn),
+            ("all", USUAL, 8, 224, Ok),
+            ("fewer large ones", USUAL, 7, 225, Warn),
+            ("fewer small ones", USUAL, 8, 100, Warn),
             ("none", USUAL, 0, 0, Warn),
             ("none asked for", NONE, 0, 0, Ok),
-            ("more than anybody tries", PipeRequest { small: 100_000, ..USUAL }, 48, 976, Ok),
+            ("more than anybody tries", PipeRequest { small: 100_000, ..USUAL }, 8, 1016, Ok),
         ] {
             let got = GrantedPipes { large, small, first_bytes: 1 << 20 };
             let finding = granted(request, got);

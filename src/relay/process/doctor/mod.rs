@@ -20,13 +20,14 @@ use socket2::{Domain, SockRef, Socket, Type};
 /// Examines this machine for a relay with these settings.
 pub fn examine(settings: &Settings) -> DoctorReport {
     let machine = &Machine::this();
-    let request = pipes::PipeRequest::of(settings);
+    let limits_of_pipes = pipes::limits(settings, machine.is_exempt_from_pipe_limits());
+    let request = pipes::PipeRequest::of(settings, limits_of_pipes.exempt);
     let mut findings = vec![
         limits::kernel(machine),
         limits::descriptors(&descriptors(settings)),
         pipes::largest(machine, request),
         pipes::pages(machine, request),
-        pipes::granted(request, pipes::open_all(settings, request)),
+        pipes::granted(request, pipes::open_all(limits_of_pipes, request)),
         network::splicing(&splicing::trial(settings.pipe_size), settings.no_splice),
         congestion(machine, settings.congestion_control.as_deref()),
     ];
