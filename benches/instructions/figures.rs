@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::{Map, Value};
 
-use crate::{Result, table};
+use crate::{Result, markdown};
 
 /// Maximum difference, as a part of the stored figure, up and down: a saving that is not stored
 /// would hide the next increase.
@@ -63,7 +63,8 @@ impl Figures {
             let ratio = format!("{ratio:.4}");
             rows.push(vec![name.clone(), before, measured.to_string(), ratio, verdict.to_owned()]);
         }
-        table::print("instructions", &["case", "stored", "measured", "ratio", ""], &rows);
+        let columns = ["case", "stored", "measured", "ratio", ""].map(str::to_owned);
+        markdown::print("instructions", &columns, &rows);
         if differing.is_empty() {
             return Ok(true);
         }

@@ -19,12 +19,11 @@ mod children;
 mod chunks;
 #[path = "../throughput/client.rs"]
 mod client;
+#[path = "../throughput/markdown.rs"]
+mod markdown;
 #[path = "../throughput/measure.rs"]
 #[expect(dead_code, reason = "shared with the other benchmark")]
 mod measure;
-#[path = "../throughput/table.rs"]
-#[expect(dead_code, reason = "shared with the other benchmark")]
-mod table;
 
 use std::error::Error;
 use std::process::ExitCode;

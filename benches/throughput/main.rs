@@ -10,6 +10,7 @@ mod children;
 mod chunks;
 mod client;
 mod link;
+mod markdown;
 mod measure;
 mod namespace;
 mod options;

@@ -7,7 +7,6 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 
-use crate::result::Machine;
 use crate::{Result, failure};
 
 /// Size of a page of memory, on every machine on which the bench is run.
@@ -112,21 +111,6 @@ pub(crate) fn congestion_control() -> String {
 }
 
 /// The contents of a file of the kernel.
-fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default().trim().to_owned()
-}
-
-/// The machine, its kernel and the time.
-pub(crate) fn machine() -> Machine {
-    let cpu = read("/proc/cpuinfo");
-    let model = cpu.lines().find(|line| line.starts_with("model name"));
-    let model = model.and_then(|line| line.split(": ").nth(1)).unwrap_or("unknown CPU");
-    Machine {
-        date: jiff::Zoned::now().strftime("%Y-%m-%d %H:%M %:z").to_string(),
-        cpu: model.to_owned(),
-        cores: std::thread::available_parallelism().map_or(0, usize::from),
-        kernel: format!("Linux {}", read("/proc/sys/kernel/osrelease")),
-        congestion_control: congestion_control(),
-        load_average: read("/proc/loadavg"),
-    }
 }

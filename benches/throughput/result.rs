@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::median;
+use crate::measure::{self, median};
 use crate::{Result, failure};
 
 /// Everything that a run measured.
@@ -32,6 +32,23 @@ pub(crate) struct Machine {
     pub(crate) kernel: String,
     pub(crate) congestion_control: String,
     pub(crate) load_average: String,
+}
+
+impl Machine {
+    /// This machine, its kernel and the time.
+    pub(crate) fn this() -> Self {
+        let cpu = measure::read("/proc/cpuinfo");
+        let model = cpu.lines().find(|line| line.starts_with("model name"));
+        let model = model.and_then(|line| line.split(": ").nth(1)).unwrap_or("unknown CPU");
+        Self {
+            date: jiff::Zoned::now().strftime("%Y-%m-%d %H:%M %:z").to_string(),
+            cpu: model.to_owned(),
+            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            kernel: format!("Linux {}", measure::read("/proc/sys/kernel/osrelease")),
+            congestion_control: measure::congestion_control(),
+            load_average: measure::read("/proc/loadavg"),
+        }
+    }
 }
 
 /// The figures of one case, or of one of its variants.

@@ -3,9 +3,9 @@
 
 use std::process::ExitCode;
 
-use crate::measure;
+use crate::markdown::print;
 use crate::peers::Bench;
-use crate::result::{Bound, Column, Figure, Row, RunResult, Table, Target};
+use crate::result::{Bound, Column, Figure, Machine, Row, RunResult, Table, Target};
 
 /// The results of a run so far.
 pub(crate) struct Report {
@@ -18,7 +18,7 @@ impl Report {
     /// An empty report; a smoke run ignores the targets.
     pub(crate) fn new(bench: &Bench) -> Self {
         let result = RunResult {
-            machine: measure::machine(),
+            machine: Machine::this(),
             smoke: bench.options.smoke,
             runs: bench.runs(),
             tables: Vec::new(),
@@ -185,30 +185,4 @@ impl Column {
 /// Prints a note on the figures.
 pub(crate) fn note(text: &str) {
     println!("note: {text}");
-}
-
-/// Prints a Markdown table with padded columns, the first aligned left, the others right.
-fn print(title: &str, columns: &[String], rows: &[Vec<String>]) {
-    println!("\n### {title}\n");
-    let width = |index: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count());
-        cells.chain([columns[index].chars().count(), 3]).max().unwrap_or(3)
-    };
-    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
-    let line = |cells: &[String]| {
-        let cells = cells.iter().zip(&widths).enumerate().map(|(index, (cell, &width))| {
-            if index == 0 { format!(" {cell:<width$} ") } else { format!(" {cell:>width$} ") }
-        });
-        println!("|{}|", cells.collect::<Vec<_>>().join("|"));
-    };
-    line(columns);
-    let rule = |(index, width): (usize, &usize)| {
-        let dashes = "-".repeat(width + 1);
-        if index == 0 { format!("{dashes}-") } else { format!("{dashes}:") }
-    };
-    println!("|{}|", widths.iter().enumerate().map(rule).collect::<Vec<_>>().join("|"));
-    for row in rows {
-        line(row);
-    }
-    println!();
 }

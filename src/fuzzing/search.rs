@@ -8,6 +8,7 @@
 mod acts;
 
 use super::checked_registry::CheckedRegistry;
+use crate::rendezvous::stream::Stream;
 use crate::rendezvous::{Client, Ending, Limits, StreamState};
 use acts::Act;
 use std::collections::{BTreeSet, HashSet};
@@ -105,7 +106,7 @@ impl State {
 
     /// Returns the clients on streams.
     fn connected(&self) -> BTreeSet<Client> {
-        self.checked.registry.from_sequence(0).flat_map(|it| it.clients()).flatten().collect()
+        self.checked.registry.from_sequence(0).flat_map(Stream::clients).flatten().collect()
     }
 
     /// Completes every transfer.

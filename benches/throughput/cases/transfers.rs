@@ -4,7 +4,7 @@ use super::comparison::Comparison;
 use super::{skip, started};
 use crate::options::SinkMode;
 use crate::peers::Bench;
-use crate::table::{self, Report};
+use crate::table::Report;
 use crate::transfer::{Load, Sample};
 use crate::wire::Framing;
 
