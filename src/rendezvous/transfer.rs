@@ -372,6 +372,11 @@ impl Transfer {
         self.upload.still_to_come()
     }
 
+    /// Whether a read of the source may return chunk framing.
+    pub fn in_chunks(&self) -> bool {
+        self.upload.in_chunks()
+    }
+
     /// Returns the bytes that [`Step::Send`] and [`Step::Copy`] send first.
     pub fn prefix(&self) -> &[u8] {
         &self.ahead[self.ahead_sent..]

@@ -70,7 +70,8 @@ impl Upload {
     }
 
     fn copy(&mut self, max: usize, budget: &mut TransferBudget, clock: &mut Clock) -> bool {
-        let bytes = self.input.read(max.min(budget.copy_max(self.small_chunks)));
+        let max = max.min(budget.copy_max(&self.transfer, self.small_chunks));
+        let bytes = self.input.read(max);
         clock.read(bytes.len());
         let mut pieces = Vec::new();
         self.transfer.received(bytes, &mut pieces);

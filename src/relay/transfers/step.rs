@@ -126,7 +126,7 @@ impl Exchange {
 
     /// Reads into user memory and sends from there.
     fn copy(&mut self, tools: &mut TransferContext<'_>, max_bytes: usize) {
-        let max_bytes = max_bytes.min(tools.budget.copy_max(self.small_chunks));
+        let max_bytes = max_bytes.min(tools.budget.copy_max(&self.transfer, self.small_chunks));
         let Some(count) = self.read(tools.source, &mut tools.scratch[..max_bytes]) else { return };
         self.batching.filled(count);
         tools.pieces.clear();
