@@ -142,6 +142,11 @@ impl Pipe {
         self.bytes.len()
     }
 
+    /// Reads all its bytes.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes.into()
+    }
+
     /// Splices from the source; returns the number of bytes, 0 when either end blocks.
     pub(super) fn fill(
         &mut self,

@@ -405,7 +405,7 @@ impl EventLoop {
             streams_streaming: self.transfers.len(),
             streams_held: streams.held,
             accept_paused: self.listeners.is_paused(),
-            pipes_exhausted: !self.io.settings.no_splice && self.transfers.pool.is_exhausted(),
+            pipes_exhausted: !self.io.settings.no_splice && self.transfers.is_out_of_pipes(),
         }
     }
 

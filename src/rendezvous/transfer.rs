@@ -222,6 +222,8 @@ pub struct Transfer {
     /// How many of them passed through the pipe.
     spliced: u64,
     copy_max: usize,
+    /// Bytes drained since a drain last left some in the pipe.
+    drained_at_once: usize,
     splice_min: u64,
     /// The digest that the upload's head declares.
     digest: Option<Box<ReprDigest>>,
@@ -263,6 +265,7 @@ impl Transfer {
             transferred: 0,
             spliced: 0,
             copy_max: COPY_MAX,
+            drained_at_once: 0,
             splice_min: if splice { SPLICE_MIN } else { u64::MAX },
             digest: upload.digest,
         }
@@ -293,11 +296,11 @@ impl Transfer {
     /// one left.
     pub fn give_upload_back(mut self) -> PartialUpload {
         debug_assert!(!self.head_started && self.piped == 0, "no byte of the body is lost");
-        debug_assert!(self.after_pipe.is_empty(), "bytes can follow only bytes in the pipe");
         // The head and the framing of the first chunk are at the start; they were for this
         // destination.
         let mut body = self.ahead.split_off(self.ahead_framing);
         body.append(&mut self.loose);
+        body.append(&mut self.after_pipe);
         body.shrink_to_fit();
         let (decoder, digest) = (self.upload, self.digest);
         PartialUpload { decoder, body_max: self.body_max, digest, body, lost: self.source_lost }
@@ -375,6 +378,23 @@ impl Transfer {
     /// Whether a read of the source may return chunk framing.
     pub fn in_chunks(&self) -> bool {
         self.upload.in_chunks()
+    }
+
+    /// Whether its next bytes are large enough for a pipe.
+    pub fn splices(&self) -> bool {
+        match self.take() {
+            Step::Fill { .. } | Step::ReadFraming { .. } => true,
+            Step::Copy { .. }
+            | Step::Send { .. }
+            | Step::Drain { .. }
+            | Step::Wait(_)
+            | Step::Done(_) => false,
+        }
+    }
+
+    /// Whether the destination did not accept all of a drain within the last [`FILL_MAX`] bytes.
+    pub fn destination_is_slow(&self) -> bool {
+        self.drained_at_once < FILL_MAX
     }
 
     /// Returns the bytes that [`Step::Send`] and [`Step::Copy`] send first.
@@ -488,6 +508,9 @@ impl Transfer {
             self.ahead_sent = 0;
             self.ahead.clear();
             self.ahead.shrink_to(COPY_SLOW);
+            if self.piped == 0 {
+                self.pipe_done();
+            }
         }
     }
 
@@ -509,10 +532,30 @@ impl Transfer {
         self.piped -= count;
         self.transferred += count as u64;
         self.spliced += count as u64;
+        self.drained_at_once = self.drained_at_once.saturating_add(count);
         if self.piped == 0 {
-            self.pipe_may = PipeUse::Grow;
-            std::mem::swap(&mut self.loose, &mut self.after_pipe);
+            self.pipe_done();
+        } else {
+            self.drained_at_once = 0;
         }
+    }
+
+    /// Takes over the bytes in the pipe, all of them, for a destination that is blocked: they are
+    /// sent from user memory, and the pipe is free.
+    pub fn pipe_emptied(&mut self, mut bytes: Vec<u8>) {
+        debug_assert_eq!(bytes.len(), self.piped, "not one byte stays in the pipe");
+        if self.body_unframed() {
+            self.announce(0);
+        }
+        // What follows them is framed once they are sent, like what follows a pipe.
+        self.ahead.append(&mut bytes);
+        self.piped = 0;
+    }
+
+    /// Frees the pipe's place once its bytes, and all before them, are sent.
+    fn pipe_done(&mut self) {
+        self.pipe_may = PipeUse::Grow;
+        self.loose.append(&mut self.after_pipe);
     }
 
     /// Notes that the source sent its FIN: the end of an upgraded direction, too early for a body.

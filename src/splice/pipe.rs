@@ -102,6 +102,21 @@ impl Pipe {
     pub fn take(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         uninterrupted(|| nix::unistd::read(&self.read, buffer))
     }
+
+    /// Reads all bytes of the pipe, which holds `buffer.len()`, into user memory.
+    ///
+    /// # Errors
+    /// Any error of read(2) except `EINTR`; `EPIPE` if the pipe holds fewer.
+    pub fn take_all(&self, mut buffer: &mut [u8]) -> Result<(), Errno> {
+        while !buffer.is_empty() {
+            let count = self.take(buffer)?;
+            if count == 0 {
+                return Err(Errno::EPIPE);
+            }
+            buffer = &mut buffer[count..];
+        }
+        Ok(())
+    }
 }
 
 /// Requests a capacity of `bytes` for a pipe opened by another process; returns whether it

@@ -1,10 +1,12 @@
 //! Failures of the calls that transfer bytes, and of those that prepare for it.
 
+use std::io::Write;
 use std::thread;
 
 use crate::injected::{Fault, Faulty, calls_before_listening};
 use crate::support::{
-    Ending, Framing, Pair, Process, ask, assert_uploaded, eventually, is_pattern, pattern,
+    ADMIN, Ending, Framing, Observed, Pair, Process, ask, assert_uploaded, eventually, is_pattern,
+    pattern,
 };
 use crate::transfer::{BODIES, Verdict, assert_recovered, attempt};
 
@@ -83,6 +85,43 @@ fn without_pipes_bytes_are_copied() {
             assert_all_complete("pipe2", error, when);
         }
     }
+}
+
+#[test]
+fn a_relay_without_pipes_is_degraded_until_one_opens() {
+    let faulty = Fault { call: "pipe2", error: "ENFILE", when: "1" }.relay(&ADMIN);
+    let relay = Observed::of(faulty.relay);
+    let readiness = || relay.admin_exchange(&ask("GET", "/readyz"));
+    assert_eq!(readiness().status(), 200);
+    let piece = pattern(24, 100_000);
+    let rest = pattern(25, 64 << 20);
+    let mut pair = relay.pair(Framing::Length(piece.len() + rest.len()));
+    pair.pass_first(&piece);
+    let degraded = eventually("the relay is degraded", || {
+        let answer = readiness();
+        assert_eq!(answer.status(), 200, "it serves on");
+        Some(answer.json()).filter(|answer| answer.get("degraded").is_some())
+    });
+    assert_eq!(degraded["ready"], true);
+    assert_eq!(degraded["reasons"], serde_json::json!([]));
+    assert_eq!(degraded["degraded"], serde_json::json!(["out of pipes"]));
+    let metrics = || relay.scrape();
+    metrics().assert_counts(&[(r#"rdv_degraded{reason="pipes"}"#, 1)]);
+    // The relay tries again after a number of copied reads.
+    let mut sender = pair.source.sender();
+    thread::scope(|scope| {
+        scope.spawn(|| sender.write_all(&rest).expect("the rest"));
+        assert!(pair.destination.body(rest.len()) == rest, "every byte in its place");
+    });
+    pair.complete();
+    eventually("a pipe opened", || readiness().json().get("degraded").is_none().then_some(()));
+    metrics().assert_counts(&[(r#"rdv_degraded{reason="pipes"}"#, 0)]);
+    // The log line follows at the relay's next self-check.
+    let logged = |line| relay.process().stderr().matches(line).count();
+    eventually("its end is logged", || {
+        (logged("no longer degraded: out of pipes") == 1).then_some(())
+    });
+    assert_eq!(logged("degraded: out of pipes;"), 1);
 }
 
 #[test]

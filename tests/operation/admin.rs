@@ -161,40 +161,6 @@ fn readyz_reports_why_the_relay_is_not_ready() {
 }
 
 #[test]
-fn stalled_downloads_that_hold_all_pipes_degrade_the_relay() {
-    let relay = Administered::start(&["--max-pipes", "1"]);
-    assert_eq!(relay.ask("GET", "/readyz").status(), 200);
-    let data = crate::support::pattern(1, 64 << 20);
-    let mut pair = relay.relay.narrow_pair(Framing::Length(data.len()));
-    relay.relay.fill(&mut pair.source, &data);
-    let degraded = eventually("the stalled destination pins the only pipe", || {
-        let answer = relay.ask("GET", "/readyz");
-        assert_eq!(answer.status(), 200, "it serves on");
-        Some(answer.json()).filter(|answer| answer.get("degraded").is_some())
-    });
-    assert_eq!(degraded["ready"], true);
-    assert_eq!(degraded["reasons"], serde_json::json!([]));
-    assert_eq!(degraded["degraded"], serde_json::json!(["out of pipes"]));
-    let metrics = || relay.ask("GET", "/metrics").text().to_owned();
-    assert!(metrics().contains("\nrdv_degraded{reason=\"pipes\"} 1\n"));
-    let mut other = relay.relay.pair(Framing::Length(10));
-    other.pass_first(b"01234");
-    other.pass(b"56789");
-    other.complete();
-    drop(pair);
-    eventually("the pipe is free", || {
-        (relay.ask("GET", "/readyz").json().get("degraded").is_none()).then_some(())
-    });
-    assert!(metrics().contains("\nrdv_degraded{reason=\"pipes\"} 0\n"));
-    // The log line follows at the relay's next self-check.
-    let logged = |line| relay.relay.process().stderr().matches(line).count();
-    eventually("its end is logged", || {
-        (logged("no longer degraded: out of pipes") == 1).then_some(())
-    });
-    assert_eq!(logged("degraded: out of pipes;"), 1);
-}
-
-#[test]
 fn readyz_reports_descriptor_exhaustion() {
     let mut command = Command::new("sh");
     let serve = "ulimit -n 64 && exec \"$0\" serve --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 \

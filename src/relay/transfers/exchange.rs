@@ -75,6 +75,8 @@ pub(super) struct Exchange {
     /// Until when bytes stay in the source's socket, because it is too fast.
     pub paused_until: Option<Instant>,
     pub queued: bool,
+    /// Whether it is in the queue of those that blocked with bytes in a pipe.
+    pub is_listed: bool,
     /// When a byte last moved.
     pub moved_at: Instant,
     /// When both sides were connected.
@@ -113,6 +115,7 @@ impl Exchange {
             pace,
             paused_until: None,
             queued: true,
+            is_listed: false,
             moved_at: now,
             began_at: now,
             twin: None,

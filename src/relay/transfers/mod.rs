@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `mod` | all transfers: begin, drive, end; pacing, batching, stalling |
 //! | `exchange` | one transfer, its owner, and how it ended |
+//! | `stalled` | freeing pipes whose destinations are blocked |
 //! | `acked` | waiting for the acknowledgement of the destination's TCP |
 //! | `step`, `budget` | one system call at a time, as many as a turn affords |
 //! | `meter`, `tcp_info` | how fast it is, and what limits its pace |
@@ -13,6 +14,7 @@ mod acked;
 mod budget;
 mod exchange;
 mod meter;
+mod stalled;
 mod step;
 mod tcp_info;
 
@@ -27,13 +29,14 @@ use crate::splice::pool::Pool;
 pub use budget::TransferBudget;
 use exchange::Exchange;
 use slab::Slab;
+use stalled::Blocked;
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::time::Instant;
 use step::{TransferContext, TurnEnd};
 
 /// While blocked destinations hold more than this in user memory, in total, copied reads are small,
-/// so that each can add little to it.
+/// so that each can add little to it, and the bytes in pipes stay there.
 const HELD_MAX: usize = 64 << 20;
 
 /// The result of a transfer's turn.
@@ -60,6 +63,7 @@ pub struct Transfers {
     bulk: usize,
     /// Pipes that are lent while bytes are in flight.
     pub pool: Pool,
+    blocked: Blocked,
     pieces: Vec<Range<usize>>,
 }
 
@@ -72,6 +76,7 @@ impl Transfers {
             held: 0,
             bulk: 0,
             pool,
+            blocked: Blocked::new(),
             pieces: Vec::new(),
         }
     }
@@ -145,6 +150,7 @@ impl Transfers {
     /// Runs one turn of a transfer; `None`: it is over already.
     pub fn drive(&mut self, io: &mut Io, id: TransferId) -> Option<TurnResult> {
         let now = io.now.monotonic;
+        self.free_a_pipe_for(io, id);
         let Self { slab, pool, pieces, held, bulk, .. } = self;
         let (_, exchange) = slab.get_mut(id.index as usize).filter(|(its, _)| *its == id)?;
         exchange.queued = false;
@@ -203,6 +209,7 @@ impl Transfers {
                 None
             }
             TurnEnd::Blocked(_) => {
+                self.note_blocked(id);
                 self.arm_timer(io, id);
                 None
             }

@@ -19,6 +19,10 @@ use std::time::Instant;
 /// Maximum bytes per read of chunk framing.
 const FRAMING_BYTES: usize = 512;
 
+/// Maximum bytes of one fill while no other pipe is free and the destination is slow: if it stalls,
+/// they are moved to user memory.
+const FILL_SLOW: usize = 64 << 10;
+
 /// Why a turn of a transfer ended.
 pub(super) enum TurnEnd {
     /// It is over.
@@ -99,6 +103,8 @@ impl Exchange {
         let Some(pipe) = &self.pipe else {
             return self.copy(tools, max_bytes);
         };
+        let scarce = tools.pool.is_exhausted() && self.transfer.destination_is_slow();
+        let max_bytes = if scarce { max_bytes.min(FILL_SLOW) } else { max_bytes };
         match pipe.fill(&tools.source.socket, max_bytes) {
             Ok(Fill::Moved(count)) => {
                 tools.budget.spliced(count);

@@ -116,3 +116,79 @@ fn a_source_lost_before_any_byte_was_sent_keeps_the_destination() {
         assert_eq!(transfer.side_left(outcome), left.then_some(Side::Source), "{name}");
     }
 }
+
+/// Everything that a transfer still sends, to a destination that is ready again.
+fn rest(transfer: &mut Transfer) -> Vec<u8> {
+    let mut sent = Vec::new();
+    while let Step::Send { more } = transfer.next(Ready { source: false, ..READY }) {
+        assert!(!more, "nothing is in the pipe");
+        sent.extend_from_slice(transfer.prefix());
+        transfer.sent(transfer.prefix().len());
+    }
+    sent
+}
+
+#[test]
+fn bytes_moved_from_the_pipe_to_memory_are_sent_in_their_place() {
+    let chunk = format!("{:x}\r\n", 20_000);
+    let blocked = Ready { destination: false, ..READY };
+    for (name, framing, delimiter, framed) in [
+        ("a length", Framing::Length(20_000), Delimiter::Length, ""),
+        ("chunks", Framing::Chunked, Delimiter::Chunks, &*chunk),
+        ("until the end", Framing::Chunked, Delimiter::Close, ""),
+    ] {
+        let mut transfer = Transfer::new(framing, delimiter, HEAD.to_vec(), true);
+        if framing == Framing::Chunked {
+            feed(&mut transfer, chunk.as_bytes());
+        }
+        let body: Vec<u8> = (0..20_000_u32).map(|index| index.to_le_bytes()[0]).collect();
+        transfer.filled(body.len());
+        assert_eq!(transfer.next(READY), Step::Send { more: true }, "{name}");
+        // The head leaves, and 100 bytes of the body; then the destination blocks.
+        transfer.sent(transfer.prefix().len());
+        transfer.drained(100);
+        assert_eq!(transfer.next(blocked), Step::Wait(Side::Destination), "{name}");
+        transfer.pipe_emptied(body[100..].to_vec());
+        assert_eq!((transfer.piped(), transfer.held()), (0, 19_900), "{name}");
+        assert_eq!(transfer.next(blocked), Step::Wait(Side::Destination), "{name}");
+        assert_eq!(rest(&mut transfer), body[100..], "{name}: after {framed:?}");
+        assert_eq!((transfer.transferred(), transfer.spliced()), (20_000, 100), "{name}");
+    }
+}
+
+#[test]
+fn what_follows_a_pipe_follows_its_bytes_in_memory() {
+    let blocked = Ready { destination: false, ..READY };
+    for delimiter in [Delimiter::Chunks, Delimiter::Close] {
+        let mut transfer = Transfer::new(Framing::Chunked, delimiter, HEAD.to_vec(), true);
+        feed(&mut transfer, b"5000\r\nabc");
+        transfer.filled(0x5000 - 3);
+        feed(&mut transfer, b"\r\n5000\r\nxyz");
+        assert_eq!(transfer.next(blocked), Step::Wait(Side::Destination));
+        let piped = vec![b'p'; 0x5000 - 3];
+        transfer.pipe_emptied(piped.clone());
+        let sent = rest(&mut transfer);
+        let parts: [&[u8]; 6] = match delimiter {
+            Delimiter::Chunks => [HEAD, b"5000\r\n", b"abc", &piped, b"\r\n3\r\n", b"xyz"],
+            Delimiter::Length | Delimiter::Close => [HEAD, b"", b"abc", &piped, b"", b"xyz"],
+        };
+        assert!(sent == parts.concat(), "{delimiter:?}");
+        assert!(matches!(transfer.next(READY), Step::Fill { .. }), "{delimiter:?}: it goes on");
+    }
+}
+
+#[test]
+fn an_upload_whose_bytes_left_the_pipe_can_be_returned() {
+    let mut transfer = started(b"5000\r\nabc");
+    transfer.filled(0x5000 - 3);
+    feed(&mut transfer, b"\r\n5\r\nxyz");
+    transfer.announce(0);
+    let piped = vec![b'p'; 0x5000 - 3];
+    transfer.pipe_emptied(piped.clone());
+    transfer.destination_gone(Loss::Closed);
+    let outcome = TransferOutcome::DestinationGone(Loss::Closed);
+    assert_eq!(transfer.side_left(outcome), Some(Side::Destination), "no byte is lost");
+    let mut transfer = resumed(transfer);
+    let sent = rest(&mut transfer);
+    assert!(sent == [HEAD, b"5003\r\nabc", &piped, b"xyz"].concat());
+}

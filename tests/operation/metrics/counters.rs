@@ -1,6 +1,10 @@
 //! Counters, incremented by events.
 
-use crate::support::{Disconnect, Framing, Observed, UNKNOWN, ask, assert_uploaded, pattern};
+use crate::support::{
+    Disconnect, Ending, Framing, Observed, Pair, UNKNOWN, ask, assert_uploaded, eventually, pattern,
+};
+use std::io::Write;
+use std::thread;
 
 #[test]
 fn every_request_is_counted_by_route_and_status() {
@@ -195,4 +199,42 @@ fn no_series_contains_data_of_a_client() {
     assert!(!text.contains("needle"), "{text}");
     assert!(!text.contains(&id), "{text}");
     assert!(!text.contains("127.0.0.1"), "{text}");
+}
+
+/// More than the kernel's buffers and a pipe accept from a source whose reader stalls.
+const LARGE: usize = 24 << 20;
+
+#[test]
+fn stalled_readers_leave_the_pipes_to_streams_that_move() {
+    let relay = Observed::start(&["--max-pipes", "4"]);
+    let spliced = || relay.scrape().value(r#"rdv_relayed_bytes_total{path="spliced"}"#);
+    let data = pattern(9, LARGE + 8);
+    let mut stalled: Vec<(&[u8], Vec<u8>, Pair)> = (0..8)
+        .map(|index| {
+            let framing = if index < 4 { Framing::Length(LARGE) } else { Framing::Chunked };
+            let content = &data[index..index + LARGE];
+            let body = [&framing.piece(content), framing.end()].concat();
+            let mut pair = relay.pair(framing);
+            let sent = relay.fill(&mut pair.source, &body);
+            assert!(sent < LARGE, "the reader stalls");
+            (content, body[sent..].to_vec(), pair)
+        })
+        .collect();
+    // A reader counts as stalled only after a while.
+    eventually("a stream is spliced from its first to its last byte", || {
+        let before = spliced();
+        let mut pair = relay.pair(Framing::Length(4 << 20));
+        pair.pass_first(&data[..4 << 20]);
+        pair.complete();
+        (spliced() - before >= f64::from(4 << 20)).then_some(())
+    });
+    for (content, rest, pair) in &mut stalled {
+        let mut sender = pair.source.sender();
+        thread::scope(|scope| {
+            scope.spawn(|| sender.write_all(rest).expect("the rest"));
+            let download = pair.destination.response();
+            assert_eq!(download.ending, Ending::Complete, "{:?}", pair.framing);
+            assert!(download.body == *content, "every byte in its place: {:?}", pair.framing);
+        });
+    }
 }

@@ -1,0 +1,83 @@
+//! Transfers whose destinations are blocked while their pipes hold bytes. When no pipe is free, one
+//! is freed whose destination has been blocked longest: its bytes continue in user memory.
+
+use super::{HELD_MAX, Transfers};
+use crate::relay::io::{Io, TransferId};
+use crate::rendezvous::transfer::{FILL_MAX, Loss};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// A destination blocked for less than this probably accepts more soon: moving its bytes would cost
+/// as much as copying those of another transfer.
+const STALLED: Duration = Duration::from_millis(100);
+
+/// Transfers that blocked with bytes in a pipe, each at most once, with the time at which a byte of
+/// theirs last moved. Those that moved on since are skipped.
+pub(super) type Blocked = VecDeque<(TransferId, Instant)>;
+
+impl Transfers {
+    /// Whether no pipe is free, nor can be freed: other transfers are copied.
+    pub fn is_out_of_pipes(&self) -> bool {
+        self.pool.is_exhausted() && (self.blocked.is_empty() || !self.may_hold_more())
+    }
+
+    /// Whether the bytes of one more pipe fit in user memory.
+    fn may_hold_more(&self) -> bool {
+        self.held + FILL_MAX <= HELD_MAX
+    }
+
+    /// Notes that a transfer's destination is blocked while its pipe holds bytes.
+    pub(super) fn note_blocked(&mut self, id: TransferId) {
+        let (_, exchange) = &mut self.slab[id.index as usize];
+        if exchange.pipe.is_some() && !std::mem::replace(&mut exchange.is_listed, true) {
+            self.blocked.push_back((id, exchange.moved_at));
+        }
+    }
+
+    /// Frees a pipe for a transfer that needs one while none is left.
+    pub(super) fn free_a_pipe_for(&mut self, io: &mut Io, id: TransferId) {
+        let needy = self.get(id).is_some_and(|it| it.pipe.is_none() && it.transfer.splices());
+        if needy
+            && self.pool.is_exhausted()
+            && self.may_hold_more()
+            && let Some(stalled) = self.longest_blocked(io.now.monotonic)
+        {
+            self.move_to_memory(io, stalled);
+        }
+    }
+
+    /// Removes the transfer from the queue whose destination has been blocked longest.
+    fn longest_blocked(&mut self, now: Instant) -> Option<TransferId> {
+        for _ in 0..self.blocked.len() {
+            let (id, since) = self.blocked.pop_front()?;
+            let Some(exchange) = self.get(id) else { continue };
+            exchange.is_listed = false;
+            if exchange.moved_at != since {
+                self.note_blocked(id);
+            } else if now.saturating_duration_since(since) >= STALLED {
+                return exchange.pipe.is_some().then_some(id);
+            } else {
+                exchange.is_listed = true;
+                self.blocked.push_front((id, since));
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Moves the bytes in a transfer's pipe to user memory.
+    fn move_to_memory(&mut self, io: &mut Io, id: TransferId) {
+        let Self { slab, pool, .. } = self;
+        let (_, exchange) = &mut slab[id.index as usize];
+        let Some(pipe) = exchange.pipe.take() else { return };
+        let mut bytes = vec![0; exchange.transfer.piped()];
+        if pipe.take_all(&mut bytes).is_err() {
+            pool.take_back(pipe, bytes.len());
+            exchange.transfer.destination_gone(Loss::Failed);
+            return self.enqueue(io, id);
+        }
+        pool.take_back(pipe, 0);
+        exchange.transfer.pipe_emptied(bytes);
+        self.count(id);
+    }
+}
