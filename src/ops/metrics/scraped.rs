@@ -38,7 +38,7 @@ pub struct RelayStats<'f> {
     pub max_streams: usize,
     /// Lines of access logs that were dropped or could not be written.
     pub dropped_lines: u64,
-    /// Whether stalled downloads hold all pipes.
+    /// Whether no pipe is free, nor can be freed.
     pub out_of_pipes: bool,
 }
 

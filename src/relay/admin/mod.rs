@@ -21,7 +21,7 @@ pub struct RelayStatus {
     pub streams_held: usize,
     /// Descriptors or memory are exhausted: new connections are refused or wait.
     pub accept_paused: bool,
-    /// All pipes are in use: further transfers are copied.
+    /// No pipe is free, nor can be freed: further transfers are copied.
     pub pipes_exhausted: bool,
 }
 
@@ -30,7 +30,7 @@ pub struct RelayStatus {
 pub struct Admin {
     /// An operator requested a shutdown.
     stop: bool,
-    /// Stalled downloads hold all pipes: other transfers are copied.
+    /// No pipe is free, nor can be freed: other transfers are copied.
     out_of_pipes: Degraded,
 }
 
@@ -121,7 +121,7 @@ impl Admin {
         self.out_of_pipes.next_deadline()
     }
 
-    /// Whether stalled downloads hold all pipes.
+    /// Whether no pipe is free, nor can be freed.
     pub fn is_out_of_pipes(&self) -> bool {
         self.out_of_pipes.is_on()
     }
