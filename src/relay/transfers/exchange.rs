@@ -75,8 +75,9 @@ pub(super) struct Exchange {
     /// Until when bytes stay in the source's socket, because it is too fast.
     pub paused_until: Option<Instant>,
     pub queued: bool,
-    /// Whether it is in the queue of those that blocked with bytes in a pipe.
-    pub is_listed: bool,
+    /// Set while it is in the queue of those that blocked with bytes in a pipe: when a byte had last
+    /// moved as it was added.
+    pub listed: Option<Instant>,
     /// When a byte last moved.
     pub moved_at: Instant,
     /// When both sides were connected.
@@ -115,7 +116,7 @@ impl Exchange {
             pace,
             paused_until: None,
             queued: true,
-            is_listed: false,
+            listed: None,
             moved_at: now,
             began_at: now,
             twin: None,

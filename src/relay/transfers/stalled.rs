@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 /// as much as copying those of another transfer.
 const STALLED: Duration = Duration::from_millis(100);
 
-/// Transfers that blocked with bytes in a pipe, each at most once, with the time at which a byte of
-/// theirs last moved. Those that moved on since are skipped.
-pub(super) type Blocked = VecDeque<(TransferId, Instant)>;
+/// Transfers that blocked with bytes in a pipe, each at most once. Those that moved on since are
+/// skipped.
+pub(super) type Blocked = VecDeque<TransferId>;
 
 impl Transfers {
     /// Whether no pipe is free, nor can be freed: other transfers are copied.
@@ -29,8 +29,9 @@ impl Transfers {
     /// Notes that a transfer's destination is blocked while its pipe holds bytes.
     pub(super) fn note_blocked(&mut self, id: TransferId) {
         let (_, exchange) = &mut self.slab[id.index as usize];
-        if exchange.pipe.is_some() && !std::mem::replace(&mut exchange.is_listed, true) {
-            self.blocked.push_back((id, exchange.moved_at));
+        if exchange.pipe.is_some() && exchange.listed.is_none() {
+            exchange.listed = Some(exchange.moved_at);
+            self.blocked.push_back(id);
         }
     }
 
@@ -49,16 +50,16 @@ impl Transfers {
     /// Removes the transfer from the queue whose destination has been blocked longest.
     fn longest_blocked(&mut self, now: Instant) -> Option<TransferId> {
         for _ in 0..self.blocked.len() {
-            let (id, since) = self.blocked.pop_front()?;
+            let id = self.blocked.pop_front()?;
             let Some(exchange) = self.get(id) else { continue };
-            exchange.is_listed = false;
-            if exchange.moved_at != since {
+            let (since, moved_at) = (exchange.listed.take(), exchange.moved_at);
+            if since != Some(moved_at) {
                 self.note_blocked(id);
-            } else if now.saturating_duration_since(since) >= STALLED {
+            } else if now.saturating_duration_since(moved_at) >= STALLED {
                 return exchange.pipe.is_some().then_some(id);
             } else {
-                exchange.is_listed = true;
-                self.blocked.push_front((id, since));
+                exchange.listed = since;
+                self.blocked.push_front(id);
                 return None;
             }
         }
