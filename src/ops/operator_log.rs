@@ -2,7 +2,7 @@
 //! reader is slow. Lines that do not fit into its buffer are dropped and counted.
 
 use super::line_queue::{LineQueue, PushOutcome, Sink};
-use super::stdio;
+use super::{cause, stdio};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,7 +30,10 @@ impl OperatorLog {
     /// # Errors
     /// If the thread cannot be created.
     pub fn start() -> io::Result<Self> {
-        let lines = Arc::new(Mutex::new(Some(LineQueue::start("log", LINES, Stderr)?)));
+        let lines = LineQueue::start("log", LINES, Stderr).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot start the log: {}", cause(&error)))
+        })?;
+        let lines = Arc::new(Mutex::new(Some(lines)));
         let filter = env_logger::Env::default().default_filter_or("info");
         let target = env_logger::Target::Pipe(Box::new(LogWriter(Arc::clone(&lines))));
         env_logger::Builder::from_env(filter).format_target(false).target(target).init();

@@ -52,3 +52,17 @@ fn the_reason_why_there_are_no_events_is_one_line() {
         assert_eq!(end.stderr, format!("rdv: cannot wait for events: {why}\n"), "{call}");
     }
 }
+
+#[test]
+fn the_reason_why_a_log_cannot_start_is_one_line() {
+    for (when, what) in [("1", "log"), ("2", "access log")] {
+        let fault = Fault { call: "clone3", error: "EPERM", when };
+        let (command, _log, directory) =
+            fault.command(&["--access-log", "/dev/null", "--access-log-buffer", "100"]);
+        let end = Process::start(command).finish();
+        assert_eq!(end.status.code(), Some(1), "{what}: {}", end.stderr);
+        let why = "operation not permitted";
+        assert_eq!(end.stderr, format!("rdv: cannot start the {what}: {why}\n"));
+        drop(directory);
+    }
+}

@@ -21,7 +21,7 @@ impl Source {
     pub fn run(&self) -> Exit {
         let log = match OperatorLog::start() {
             Ok(log) => log,
-            Err(error) => return failed(&Failure::local("no log", error)),
+            Err(error) => return failed(&Failure::new(Exit::Local, error.to_string())),
         };
         let ended = self.serve();
         drop(log);

@@ -25,6 +25,7 @@ mod shorten;
 mod tests;
 mod text;
 
+use crate::ops::cause;
 pub use entry::{Capture, Entry, StreamEnd, StreamEntry, StreamPart};
 pub use settings::{AccessLogSettings, Choice, Entries, LogTarget, Preset};
 
@@ -83,7 +84,13 @@ impl AccessLog {
         let file = LogFile::open(place)?;
         let writer = match settings.access_log_buffer {
             0 => Writer::Direct(file, 0),
-            max_lines => Writer::Behind(LineQueue::start("access-log", max_lines, file)?),
+            max_lines => {
+                let lines = LineQueue::start("access-log", max_lines, file).map_err(|error| {
+                    let why = format!("cannot start the access log: {}", cause(&error));
+                    io::Error::new(error.kind(), why)
+                })?;
+                Writer::Behind(lines)
+            }
         };
         Ok(Some(Self {
             format,
