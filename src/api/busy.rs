@@ -10,6 +10,8 @@ pub enum Busy {
     Connections,
     /// File descriptors or memory for one more connection.
     Descriptors,
+    /// Random bytes of the kernel, for an id.
+    RandomBytes,
     /// Connections per address (`--max-connections-per-address`).
     AddressConnections,
     /// Requests in progress (`--max-concurrent`).
@@ -46,9 +48,10 @@ pub enum Busy {
 
 impl Busy {
     /// All variants, in the order of their numbers.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Connections,
         Self::Descriptors,
+        Self::RandomBytes,
         Self::AddressConnections,
         Self::Requests,
         Self::Streams,
@@ -72,6 +75,7 @@ impl Busy {
         match self {
             Self::Connections => "connections",
             Self::Descriptors => "descriptors",
+            Self::RandomBytes => "random_bytes",
             Self::AddressConnections => "address_connections",
             Self::Requests => "requests",
             Self::Streams => "streams",
@@ -99,6 +103,7 @@ impl Busy {
                 "Connection limit of your address reached (max-connections-per-address)"
             }
             Self::Descriptors => "No file descriptor left for another connection",
+            Self::RandomBytes => "No random bytes for a new id",
             Self::Requests => "Request limit reached (max-concurrent)",
             Self::Streams => {
                 "Stream limit reached (max-streams, or 256 MiB of headers and reports)"

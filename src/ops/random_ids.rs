@@ -1,6 +1,8 @@
 //! Random UUIDs (version 4; RFC 9562, section 5.4). Random bytes are read for 256 of them at once,
 //! so that few cost a system call.
 
+use super::cause;
+use crate::api::{Busy, Failure};
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::io;
 use uuid::{Builder, Uuid};
@@ -16,6 +18,8 @@ const BLOCK: usize = 256;
 pub struct RandomIds {
     block: Box<[u8; ID_BYTES * BLOCK]>,
     used: usize,
+    /// Whether the last reading failed; logged once.
+    failed: bool,
 }
 
 impl RandomIds {
@@ -25,23 +29,40 @@ impl RandomIds {
     /// If the kernel provides no random bytes.
     pub fn new() -> io::Result<Self> {
         let mut block = Box::new([0; ID_BYTES * BLOCK]);
-        fill(&mut *block)?;
-        Ok(Self { block, used: 0 })
+        fill(&mut *block).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot read random bytes: {}", cause(&error)))
+        })?;
+        Ok(Self { block, used: 0, failed: false })
     }
 
     /// Returns a new id.
     ///
-    /// # Panics
-    /// If the kernel provides no more random bytes: an id that repeats would be another stream's.
-    pub fn make(&mut self) -> Uuid {
+    /// # Errors
+    /// If the kernel provides no more random bytes: an id that repeats, or can be guessed, would be
+    /// another client's.
+    pub fn make(&mut self) -> Result<Uuid, Failure> {
         if self.used == BLOCK {
-            fill(&mut *self.block).expect("getrandom(2) does not fail once it has succeeded");
-            self.used = 0;
+            self.refill()?;
         }
         let mut bytes = [0; ID_BYTES];
         bytes.copy_from_slice(&self.block[self.used * ID_BYTES..][..ID_BYTES]);
         self.used += 1;
-        Builder::from_random_bytes(bytes).into_uuid()
+        Ok(Builder::from_random_bytes(bytes).into_uuid())
+    }
+
+    fn refill(&mut self) -> Result<(), Failure> {
+        let filled = fill(&mut *self.block);
+        let failed_before = std::mem::replace(&mut self.failed, filled.is_err());
+        match filled {
+            Ok(()) => self.used = 0,
+            Err(error) => {
+                if !failed_before {
+                    log::error!("no new ids: cannot read random bytes: {}", cause(&error));
+                }
+                return Err(Failure::TooBusy(Busy::RandomBytes));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -65,7 +86,7 @@ mod tests {
     #[test]
     fn ids_are_unique_uuids_of_version_4() {
         let mut ids = RandomIds::new().unwrap();
-        let made: HashSet<Uuid> = (0..3 * BLOCK).map(|_| ids.make()).collect();
+        let made: HashSet<Uuid> = (0..3 * BLOCK).map(|_| ids.make().unwrap()).collect();
         assert_eq!(made.len(), 3 * BLOCK);
         for id in made {
             assert_eq!((id.get_version_num(), id.get_variant()), (4, uuid::Variant::RFC4122));

@@ -113,23 +113,25 @@ impl RequestIds {
     ///
     /// # Errors
     /// [`InvalidRequestId`] if the request's own id must not be used and strict mode is on.
-    pub fn of(&mut self, fields: Fields<'_, '_>) -> Result<Box<str>, InvalidRequestId> {
+    pub fn of(&mut self, fields: Fields<'_, '_>) -> Result<Option<Box<str>>, InvalidRequestId> {
         let (first, repeated) = {
             let mut given = fields.all(&self.header);
             (given.next(), given.next().is_some())
         };
         match first {
             Some(value) if !repeated && is_request_id(value) => {
-                Ok(String::from_utf8_lossy(value).into())
+                Ok(Some(String::from_utf8_lossy(value).into()))
             }
             Some(_) if self.strict => Err(InvalidRequestId),
             Some(_) | None => Ok(self.make()),
         }
     }
 
-    /// Generates an id.
-    pub fn make(&mut self) -> Box<str> {
-        encode(self.random.make().as_bytes(), self.encoding).into()
+    /// Generates an id; `None`: the kernel provides no random bytes, and the request is served
+    /// without one.
+    pub fn make(&mut self) -> Option<Box<str>> {
+        let id = self.random.make().ok()?;
+        Some(encode(id.as_bytes(), self.encoding).into())
     }
 }
 
@@ -174,7 +176,7 @@ mod tests {
         let limits = HeadLimits { bytes: 4096, target_bytes: 2048 };
         let mut slots = FieldSlots::new();
         let head = parse(head.as_bytes(), &mut slots, &limits).unwrap().unwrap();
-        ids.of(head.fields).map(String::from)
+        ids.of(head.fields).map(|id| id.unwrap().into())
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl EventLoop {
             http1,
             transfers,
             streams,
-            agents: Agents::default(),
+            agents: Agents::new()?,
             intake: Records::default(),
             admin: Admin::default(),
         })

@@ -4,7 +4,10 @@ use nix::sys::signal::Signal;
 
 use crate::injected::{Fault, calls_before_listening};
 use crate::matrix::tracer::{Tracer, strikes};
-use crate::support::{Process, Relay, eventually};
+use crate::support::{Process, Relay, ask, eventually};
+
+/// More ids than the relay reads random bytes for at once.
+const IDS_MAX: usize = 300;
 
 #[test]
 fn a_signal_that_could_not_be_read_at_once_is_obeyed() {
@@ -65,4 +68,31 @@ fn the_reason_why_a_log_cannot_start_is_one_line() {
         assert_eq!(end.stderr, format!("rdv: cannot start the {what}: {why}\n"));
         drop(directory);
     }
+}
+
+#[test]
+fn without_random_bytes_new_ids_are_refused_and_all_else_is_served() {
+    let flags = ["--socket-listen", "127.0.0.1:0", "--request-id"];
+    let mut relay = Relay::start(&flags);
+    let fault = Fault { call: "getrandom", error: "ENOSYS", when: "1+" };
+    let tracer = Tracer::attach(relay.process(), Some(fault));
+    let mut wire = relay.connect();
+    let create = ask("POST", "/stream");
+    let call = ask("GET", "/api/unknown/");
+    for request in [&create, &call] {
+        let refused = (0..IDS_MAX).map(|_| wire.exchange(request)).find(|one| one.status() == 503);
+        let refused = refused.expect("the ids are used up");
+        assert!(refused.text().contains("No random bytes for a new id"), "{}", refused.text());
+        assert_eq!(wire.exchange(request).status(), 503);
+    }
+    assert_eq!(wire.exchange(&ask("GET", "/ping")).status(), 200);
+    let logged = "cannot read random bytes: function not implemented";
+    // One line of each source of ids: streams, agents, requests.
+    eventually("it is logged", || {
+        (relay.process().stderr().matches(logged).count() == 3).then_some(())
+    });
+    tracer.detach();
+    assert_eq!(wire.exchange(&create).status(), 201);
+    assert_eq!(wire.exchange(&call).status(), 404);
+    assert!(!relay.ended());
 }

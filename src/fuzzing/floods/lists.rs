@@ -192,12 +192,13 @@ pub(super) fn registry() -> Registry {
 
 /// Returns a list of agents.
 fn agents() -> List {
-    let mut sessions = Sessions::default();
+    let mut sessions = Sessions::new().expect("random bytes");
     let metadata = format!("[0{}]", ",0".repeat((METADATA_BYTES - 3) / 2));
     for index in 0..AGENTS {
         let conn = ConnId { index, generation: 1 };
+        let id = Uuid::from_u128(index.into());
         let session = readers::open_session();
-        let mut agent = Agent::new(conn, session, None, (ADDRESS, 1).into(), now());
+        let mut agent = Agent::new((conn, id), session, None, (ADDRESS, 1).into(), now());
         agent.metadata.clone_from(&metadata);
         sessions.insert(agent);
     }

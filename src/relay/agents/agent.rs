@@ -68,7 +68,7 @@ pub struct Agent {
 
 impl Agent {
     pub fn new(
-        conn: ConnId,
+        (conn, id): (ConnId, Uuid),
         session: Session,
         token: Option<String>,
         peer: SocketAddr,
@@ -76,7 +76,7 @@ impl Agent {
     ) -> Self {
         Self {
             conn,
-            id: Uuid::new_v4(),
+            id,
             sequence: 0,
             session,
             token,

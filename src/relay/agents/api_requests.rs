@@ -19,7 +19,6 @@ use slab::Slab;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
-use uuid::Uuid;
 
 const LIMITS: HeadLimits = HeadLimits { bytes: HEAD_MAX_BYTES, target_bytes: HEAD_MAX_BYTES / 2 };
 
@@ -109,7 +108,7 @@ impl ApiRequests {
         if over && parsed.framing != Framing::Length(0) {
             return Err(Failure::BodyBroken);
         }
-        let minted = Uuid::new_v4().to_string();
+        let minted = sessions.ids.make()?.to_string();
         let correlation_id = forward::correlation_id(&parsed).unwrap_or(&minted);
         let to = Forwarding {
             rest: parsed.target,

@@ -12,7 +12,6 @@ use crate::mux::upgrade::{self, Upgrade};
 use crate::ops::sockets::Refused;
 use crate::relay::http1::{Request, answer, too_busy};
 use crate::relay::io::{ConnId, Io, Slot};
-use uuid::Uuid;
 
 /// Maximum metadata, in bytes of JSON: it is kept and listed with that of all other agents.
 const METADATA_MAX_BYTES: usize = 4 << 10;
@@ -40,7 +39,9 @@ impl Sessions {
         let mut budget = FrameBudget::of(io.conns.queue.share());
         budget.receive(&mut session, request.rest, io.now.monotonic);
         let token = bearer(request).map(str::to_owned);
-        let agent = Agent::new(id, session, token, io.conns[id].peer, io.now);
+        let connection = self.ids.make()?;
+        let peer = io.conns[id].peer;
+        let agent = Agent::new((id, connection), session, token, peer, io.now);
         let slot = self.insert(agent);
         let fields = [
             ("Upgrade", "websocket"),
@@ -93,6 +94,11 @@ impl Sessions {
     ) -> Result<Option<Slot>, (u16, String)> {
         let token = self[slot].token.take();
         self.check_admission(io, token.as_deref(), &metadata)?;
+        let v1 = self[slot].session.dialect() == Dialect::V1;
+        let tunnels = v1 && io.settings.sockets.max_tunnels > 0;
+        let tunnel_secret = tunnels.then(|| self.ids.make()).transpose();
+        let tunnel_secret =
+            tunnel_secret.map_err(|failure| (close::BUSY, failure.message().into_owned()))?;
         let connection = self[slot].id;
         let name = metadata.name().map(str::to_owned);
         let mut replaced = None;
@@ -108,13 +114,11 @@ impl Sessions {
         }
         self.introduced(slot);
         let agent = &mut self[slot];
-        let v1 = agent.session.dialect() == Dialect::V1;
-        let tunnels = v1 && io.settings.sockets.max_tunnels > 0;
         agent.name = name;
         agent.metadata = agents::metadata(&metadata.without_secrets().0);
-        agent.tunnel_secret = tunnels.then(Uuid::new_v4);
+        agent.tunnel_secret = tunnel_secret;
         let path = v1.then(|| agent.path());
-        agent.session.welcome(&Welcome { connection, path, tunnel_secret: agent.tunnel_secret });
+        agent.session.welcome(&Welcome { connection, path, tunnel_secret });
         Ok(replaced)
     }
 

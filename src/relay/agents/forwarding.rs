@@ -11,7 +11,6 @@ use crate::mux::handshake::Dialect;
 use crate::mux::session::TEXT_MAX_BYTES;
 use crate::relay::http1::{Request, too_busy};
 use crate::relay::io::{ConnId, Io, Note, Slot};
-use uuid::Uuid;
 
 /// Fields added to a request: its origin, and the correlation id.
 const FIELDS_ADDED: usize = 8;
@@ -32,14 +31,17 @@ pub(super) struct Outgoing {
 /// same agent uses it.
 pub(super) fn correlate(
     io: &Io,
-    sessions: &Sessions,
+    sessions: &mut Sessions,
     callee: Callee<'_>,
     request: Request<'_, '_>,
-) -> Box<str> {
+) -> Result<Box<str>, Failure> {
     let given = forward::correlation_id(request.head);
     let agent = sessions.callee(io, callee);
     let free = |id: &&str| agent.is_none_or(|agent| !sessions[agent].session.asks_as(id));
-    given.filter(free).map_or_else(|| Uuid::new_v4().to_string().into(), Into::into)
+    match given.filter(free) {
+        Some(given) => Ok(given.into()),
+        None => Ok(sessions.ids.make()?.to_string().into()),
+    }
 }
 
 /// Returns the agent that is called, if it accepts this request now.

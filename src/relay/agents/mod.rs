@@ -58,6 +58,7 @@ pub use frame_budget::FrameBudget;
 use list::Lists;
 use role::AgentRole;
 pub use sessions::Sessions;
+use std::io;
 use subscribers::Subscribers;
 use tunnels::Tunnels;
 #[cfg(feature = "fuzzing")]
@@ -69,7 +70,7 @@ pub use {
 const STOPS: &str = "the relay is shutting down";
 
 /// All agents, and the connections related to them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Agents {
     sessions: Sessions,
     calls: Calls,
@@ -80,6 +81,21 @@ pub struct Agents {
 }
 
 impl Agents {
+    /// Creates it without agents.
+    ///
+    /// # Errors
+    /// If the kernel provides no random bytes.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            sessions: Sessions::new()?,
+            calls: Calls::default(),
+            tunnels: Tunnels::default(),
+            api_requests: ApiRequests::default(),
+            lists: Lists::default(),
+            subscribers: Subscribers::default(),
+        })
+    }
+
     /// Handles `GET /socket`: opens a WebSocket; returns how many bytes after the head are
     /// consumed.
     pub fn attach(&mut self, io: &mut Io, id: ConnId, request: Request<'_, '_>) -> usize {
@@ -109,7 +125,10 @@ impl Agents {
         request: Request<'_, '_>,
     ) -> usize {
         let Self { sessions, tunnels, calls, .. } = self;
-        let correlation_id = forwarding::correlate(io, sessions, callee, request);
+        let correlation_id = match forwarding::correlate(io, sessions, callee, request) {
+            Ok(correlation_id) => correlation_id,
+            Err(failure) => return request.refuse(io, id, &failure),
+        };
         io.conns[id].correlation_id = Some(correlation_id.clone());
         let agent = match forwarding::may_call(io, sessions, callee, request) {
             Ok(agent) => agent,

@@ -7,10 +7,12 @@ use super::names::Names;
 use crate::api::Callee;
 use crate::mux::frame::CancelReason;
 use crate::mux::session::{Closed, Event, close};
+use crate::ops::random_ids::RandomIds;
 use crate::relay::io::{CloseMode, ConnId, Flushed, Io, Slot};
 use crate::splice::copy::{self, Read};
 use slab::Slab;
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::ops::{Index, IndexMut};
 use std::time::Duration;
 use uuid::Uuid;
@@ -23,7 +25,7 @@ const BACKLOG_MAX_BYTES: usize = 256 << 10;
 const OUTPUT_MAX_BYTES: usize = 1 << 20;
 
 /// All agents.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sessions {
     agents: Slab<Agent>,
     /// Agents that have introduced themselves.
@@ -32,6 +34,7 @@ pub struct Sessions {
     order: BTreeMap<u64, Slot>,
     next_sequence: u64,
     pub(super) names: Names,
+    pub(super) ids: RandomIds,
 }
 
 impl Index<Slot> for Sessions {
@@ -49,6 +52,21 @@ impl IndexMut<Slot> for Sessions {
 }
 
 impl Sessions {
+    /// Creates it without agents.
+    ///
+    /// # Errors
+    /// If the kernel provides no random bytes.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            agents: Slab::new(),
+            connections: HashMap::new(),
+            order: BTreeMap::new(),
+            next_sequence: 0,
+            names: Names::default(),
+            ids: RandomIds::new()?,
+        })
+    }
+
     /// Adds an agent that has not introduced itself yet.
     pub fn insert(&mut self, mut agent: Agent) -> Slot {
         agent.sequence = self.next_sequence;

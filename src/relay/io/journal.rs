@@ -91,8 +91,10 @@ impl Journal {
         }
         let (id, refused) = match self.request_ids.as_mut().map(|ids| ids.of(head.fields)) {
             None => (None, false),
-            Some(Ok(id)) => (Some(id), false),
-            Some(Err(InvalidRequestId)) => (self.request_ids.as_mut().map(RequestIds::make), true),
+            Some(Ok(id)) => (id, false),
+            Some(Err(InvalidRequestId)) => {
+                (self.request_ids.as_mut().and_then(RequestIds::make), true)
+            }
         };
         let capture = self.access_log.as_ref().map(|log| log.capture(head));
         conn.note = Some(Box::new(Note::new(id, capture, now)));
@@ -102,7 +104,7 @@ impl Journal {
     /// Records a connection that is answered although its request was not parsed, or not even read.
     pub fn unread(&mut self, conn: &mut Conn, now: Now) {
         if self.access_log.is_some() || self.request_ids.is_some() {
-            let id = self.request_ids.as_mut().map(RequestIds::make);
+            let id = self.request_ids.as_mut().and_then(RequestIds::make);
             conn.note = Some(Box::new(Note::new(id, None, now)));
         }
     }

@@ -120,7 +120,7 @@ impl Streams {
         if let Some(failure) = takes_no_streams(io) {
             return Err(failure);
         }
-        let stream = self.ids.make();
+        let stream = self.ids.make()?;
         let made = self.registry.create(stream, headers, io.conns[id].peer.ip(), io.now);
         // A stream without sides may have been evicted.
         self.record(io);
