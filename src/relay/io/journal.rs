@@ -6,7 +6,7 @@ use crate::api::{Busy, Failure, RouteName};
 use crate::http::head::RequestHead;
 use crate::ops::access_log::{AccessLog, Entry, StreamEnd, StreamEntry};
 use crate::ops::request_id::{InvalidRequestId, RequestIds};
-use crate::ops::{Metrics, Settings};
+use crate::ops::{Metrics, Settings, cause, threads};
 use crate::rendezvous::Now;
 use std::io;
 use std::net::SocketAddr;
@@ -69,7 +69,10 @@ impl Journal {
         self.dropped_before = self.dropped_lines();
         if let Some(old) = std::mem::replace(&mut self.access_log, log) {
             // Its pending writes may take time.
-            std::thread::spawn(move || drop(old));
+            let dropping = threads::spawn("old-access-log", move || drop(old));
+            if let Err(error) = dropping {
+                log::warn!("the old access log was closed by the event loop: {}", cause(&error));
+            }
         }
         for note in conns.filter_map(|conn| conn.note.as_mut()) {
             note.forget_headers();
