@@ -29,6 +29,7 @@ use crate::rendezvous::Now;
 use crate::splice::pool::Pool;
 use mio::event::Event;
 use mio::{Events, Poll, Token};
+use rustix::thread::{ClockId, Timespec, clock_nanosleep_relative};
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
@@ -38,7 +39,7 @@ const EVENTS_MAX: usize = 1024;
 
 /// How long events are gathered while bulk transfers run; socket buffers hold what arrives
 /// meanwhile, and no other connection waits longer than this.
-const GATHER_TIME: Duration = Duration::from_micros(100);
+const GATHER_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000 };
 
 /// Maximum connection timeouts processed in one turn: many idle connections opened at once time out
 /// at once. The next wait is zero if more are due.
@@ -222,7 +223,8 @@ impl EventLoop {
     /// serves many batches, like the interrupt moderation of a network card.
     fn gather(&self) {
         if self.transfers.any_bulk() && self.io.conns.queue.is_empty() {
-            std::thread::sleep(GATHER_TIME);
+            // That of the standard library panics if the call fails. A signal may end it early.
+            let _ = clock_nanosleep_relative(ClockId::Monotonic, &GATHER_TIME);
         }
     }
 
