@@ -75,6 +75,8 @@ struct LineQueueState {
     bursting: bool,
     reopen: bool,
     closing: bool,
+    /// Whether the thread has written its last line.
+    ended: bool,
 }
 
 impl LineQueue {
@@ -136,9 +138,15 @@ impl LineQueue {
     /// Waits until all lines are written, with a timeout: a sink that blocks loses them. Returns
     /// whether all were written.
     pub fn flush(&self) -> bool {
+        self.wait_while(|state| state.lines + state.writing > 0)
+    }
+
+    /// Wakes the thread, and waits while it is `busy`, with a timeout; returns whether it no longer
+    /// is.
+    fn wait_while(&self, busy: impl Fn(&LineQueueState) -> bool) -> bool {
         let mut state = self.shared.lock();
         self.shared.wake_early(&mut state);
-        let busy = |state: &mut LineQueueState| state.lines + state.writing > 0;
+        let busy = |state: &mut LineQueueState| busy(state);
         let waited = self.shared.idle.wait_timeout_while(state, FINISH_TIMEOUT, busy);
         let (_state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         !timeout.timed_out()
@@ -149,11 +157,11 @@ impl LineQueue {
     pub fn close(&mut self) -> bool {
         let Some(thread) = self.thread.take() else { return false };
         self.shared.lock().closing = true;
-        let all = self.flush();
-        if all {
+        let ended = self.wait_while(|state| !state.ended);
+        if ended {
             let _ = thread.join();
         }
-        all
+        ended
     }
 }
 
@@ -216,6 +224,8 @@ impl Shared {
         }
         while state.lines == 0 && !state.reopen {
             if state.closing {
+                state.ended = true;
+                self.idle.notify_all();
                 return None;
             }
             state.asleep = true;

@@ -4,7 +4,7 @@
 
 use super::inherited_state::{InheritedState, NamedDescriptor};
 use super::program::Program;
-use super::successor::{attempt, report};
+use super::successor::{attempt, await_message, report};
 use mio::unix::pipe;
 use mio::{Interest, Registry, Token};
 use std::env;
@@ -101,7 +101,7 @@ impl Handover {
     pub fn outcome(&mut self, registry: &Registry) -> Option<HandOverOutcome> {
         let mut attempt = self.attempt.take()?;
         let _ = registry.deregister(&mut attempt.done);
-        Some(attempt.outcome.recv().unwrap_or_else(|_| Err("its thread panicked".into())))
+        Some(await_message(&attempt.outcome).unwrap_or_else(|| Err("its thread panicked".into())))
     }
 
     /// Orders the new process to serve, and hands it these streams.
@@ -116,10 +116,10 @@ impl Handover {
     pub fn finish(&mut self) {
         if let Some(attempt) = self.attempt.take() {
             let _ = attempt.ready.shutdown(Shutdown::Both);
-            let _ = attempt.outcome.recv();
+            let _ = await_message(&attempt.outcome);
         }
         if let Some(farewell) = self.farewell.take() {
-            let _ = farewell.recv();
+            let _ = await_message(&farewell);
         }
     }
 }

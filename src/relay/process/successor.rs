@@ -10,7 +10,11 @@ use mio::unix::pipe;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::Child;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+/// Time after which a message is looked for without a wake-up.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What was received on the socket of a new process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +73,7 @@ pub fn report(found: Result<Ready, String>, outcome: &Sender<HandOverOutcome>, d
     let (sender, confirmed) = mpsc::channel();
     let _ = outcome.send(Ok(Successor { process, streams, confirmed }));
     drop(done);
-    if let Ok(streams) = received.recv() {
+    if let Some(streams) = await_message(&received) {
         let text = [streams.as_bytes(), SERVE_WORD.as_bytes()].concat();
         if let Err(error) = socket.write_all(&text) {
             log::error!("hand-over: process {process} cannot be started: {}", cause(&error));
@@ -80,6 +84,18 @@ pub fn report(found: Result<Ready, String>, outcome: &Sender<HandOverOutcome>, d
     drop(sender);
     // So that it does not stay a zombie if it ends before this process does.
     let _ = child.wait();
+}
+
+/// Waits for a message of another thread; `None` once it can send none. It looks again after a while:
+/// nothing else would let a new process serve, or this one end, if the kernel lost the wake-up.
+pub fn await_message<T>(messages: &Receiver<T>) -> Option<T> {
+    loop {
+        match messages.recv_timeout(LOOK_EVERY) {
+            Ok(message) => return Some(message),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
 }
 
 /// Waits for the ready message.
@@ -95,7 +111,6 @@ fn recv(socket: &mut UnixStream) -> Received {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn shell(script: &str) -> Program {
         Program { path: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] }
