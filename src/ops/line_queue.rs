@@ -225,6 +225,7 @@ impl Shared {
         while state.lines == 0 && !state.reopen {
             if state.closing {
                 state.ended = true;
+                drop(state);
                 self.idle.notify_all();
                 return None;
             }
