@@ -43,6 +43,8 @@ pub(crate) enum Outcome {
     Ends,
     /// The allocator or the C library ends it.
     Aborts,
+    /// A thread waits for a wake-up that strace suppressed.
+    NotWoken,
     /// A check of the standard library before each close(2) ends it; release builds have none.
     DebugAborts,
 }

@@ -1,6 +1,7 @@
 //! Faults while the relay serves: transfers, disturbed exchanges, operators, a reload.
 
 use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -10,12 +11,20 @@ use super::tracer::Tracer;
 use crate::descriptors::ticks;
 use crate::exchange::{Plan, Strictness, Target, Worker, mix};
 use crate::injected::Fault;
-use crate::support::{Relay, Wire, ask, eventually};
+use crate::support::{Ending, Relay, Response, Wire, ask, eventually, stream_of};
 use crate::transfer::{BODIES, Exchanged, Verdict, assert_recovered, create, exchange};
 
 /// Disturbed exchanges at once, besides the transfers, and the size of their bodies: strace is slow.
 const DISTURBED: usize = 3;
 const DISTURBED_BYTES_MAX: u64 = 300_000;
+
+/// An upload in batches large enough for the relay to gather them.
+const BATCHES: usize = 12;
+const BATCH_BYTES: usize = 64 << 10;
+const BATCH_PAUSE: Duration = Duration::from_millis(10);
+
+/// The ids for which the relay reads random bytes at once.
+const IDS_AT_ONCE: usize = 256;
 
 /// More than the transfers at once can leave open for the next ones.
 const IDLE_PIPES: usize = 2 * BODIES.len();
@@ -30,6 +39,7 @@ pub(super) fn serve(fault: Option<Fault<'_>>, may_end: MayEnd) -> Scene {
     let mut relay = place.relay();
     let before = relay.descriptors();
     let ids: Vec<String> = BODIES.iter().map(|_| create(&relay)).collect();
+    use_up_ids(&relay);
     let tracer = Tracer::attach(relay.process(), fault);
     let (transfers, log) = exercise(&relay, &ids, tracer, fault);
     if transfers.is_none() {
@@ -94,11 +104,61 @@ fn exercise(
 
 /// An operator's requests: each is answered completely or visibly not.
 fn operate(relay: &Relay) {
+    let _ = call_nobody(&mut relay.connect());
+    refuse(relay);
+    send_batches(relay);
     for target in ["/metrics", "/stream", "/socket", "/ready"] {
         let mut wire = Wire::connect_unix(&relay.admin_socket());
         let _ = wire.try_send(ask("GET", target).bytes());
         let _ = wire.try_response();
     }
+}
+
+/// A request that needs an id, for an agent that does not exist.
+fn call_nobody(wire: &mut Wire) -> Result<Response, Ending> {
+    let _ = wire.try_send(ask("GET", "/api/unknown/").bytes());
+    wire.try_response()
+}
+
+/// The relay reads random bytes for several ids at once: the next call needs more.
+fn use_up_ids(relay: &Relay) {
+    let mut wire = relay.connect();
+    for _ in 0..IDS_AT_ONCE {
+        assert_eq!(call_nobody(&mut wire).expect("an answer").status(), 404);
+    }
+}
+
+/// A request that is refused while more of it follows: the relay discards the rest.
+fn refuse(relay: &Relay) {
+    let mut wire = relay.connect();
+    let _ = wire.try_send("PUT /\r\n\r\n");
+    let _ = wire.try_response();
+}
+
+/// An upload that the relay reads in batches, and acknowledged by the receiver's kernel.
+fn send_batches(relay: &Relay) {
+    let mut wire = relay.connect();
+    let _ = wire.try_send(ask("POST", "/stream").body(r#"{"receipt":"acked"}"#).bytes());
+    let Ok(created) = wire.try_response() else { return };
+    if created.status() != 201 || created.ending != Ending::Complete {
+        return;
+    }
+    let id = stream_of(&created);
+    let (mut source, mut destination) = (relay.connect(), relay.connect());
+    let _ = destination.try_send(ask("GET", &format!("/stream/{id}")).bytes());
+    let put = ask("PUT", &format!("/stream/{id}")).length(BATCHES * BATCH_BYTES);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut sent = source.try_send(put.bytes());
+            for _ in 0..BATCHES {
+                // Not so fast that the relay finds the next batch with this one.
+                thread::sleep(BATCH_PAUSE);
+                sent = sent.and_then(|()| source.try_send([0; BATCH_BYTES]));
+            }
+            let _ = source.try_response();
+        });
+        let _ = destination.try_response();
+    });
 }
 
 /// Exchanges of the soak test: clients disconnect, stall, delete, report, and read events meanwhile.

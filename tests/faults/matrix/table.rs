@@ -1,5 +1,7 @@
 //! The system calls of the relay, and the errors of each.
 
+use super::phase::Phase;
+
 /// How the relay may end because of a failing call, besides a failure to start with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MayEnd {
@@ -10,6 +12,19 @@ pub(crate) enum MayEnd {
     /// Aborted by the allocator or the C library, as every Rust program: there is no memory, or the
     /// kernel breaks its promise.
     Aborted,
+    /// The same, but only before it serves.
+    AbortedAtStart,
+}
+
+impl MayEnd {
+    /// What it means in this phase.
+    pub(crate) fn within(self, phase: Phase) -> MayEnd {
+        match (self, phase) {
+            (MayEnd::AbortedAtStart, Phase::Start | Phase::HandOver) => MayEnd::Aborted,
+            (MayEnd::AbortedAtStart, Phase::Serving | Phase::Shutdown) => MayEnd::Never,
+            (MayEnd::Never | MayEnd::WithMessage | MayEnd::Aborted, _) => self,
+        }
+    }
 }
 
 /// A system call.
@@ -141,8 +156,8 @@ pub(crate) const CALLS: &[Call] = &[
     ),
     // The process, its threads and its memory.
     call("prlimit64", "EFAULT EINVAL EPERM ESRCH"),
-    // The uuid crate panics without random numbers.
-    call("getrandom", "EAGAIN EFAULT EINTR EINVAL ENOSYS").ends(MayEnd::Aborted),
+    // The standard library panics without random numbers for its first hash map.
+    call("getrandom", "EAGAIN EFAULT EINTR EINVAL ENOSYS").ends(MayEnd::AbortedAtStart),
     call("getrusage", "EFAULT EINVAL"),
     call("uname", "EFAULT"),
     call("prctl", "EACCES EBADF EBUSY EFAULT EINVAL ENODEV ENXIO EOPNOTSUPP EPERM ERANGE"),

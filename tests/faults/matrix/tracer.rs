@@ -1,5 +1,6 @@
 //! strace(1), attached to a running relay: its faults begin and end while the relay serves.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,10 @@ use crate::support::{Process, eventually};
 /// Between two looks at strace, and after how many it is killed.
 const LOOK: Duration = Duration::from_millis(5);
 const PATIENCE: u32 = 400;
+
+thread_local! {
+    static LAST_LOG: Cell<String> = const { Cell::new(String::new()) };
+}
 
 /// A tracer of all threads of a process, and of the processes that these start.
 pub(crate) struct Tracer {
@@ -80,7 +85,18 @@ impl Tracer {
 impl Drop for Tracer {
     fn drop(&mut self) {
         self.stop();
+        LAST_LOG.set(self.log());
     }
+}
+
+/// The log of the tracer that this thread used last: a failed scene returns none.
+pub(crate) fn last_log() -> String {
+    LAST_LOG.take()
+}
+
+/// Whether strace suppressed the wake-up of a thread. Linux wakes it, whatever futex(2) returns.
+pub(crate) fn suppressed_wake_up(log: &str) -> bool {
+    log.lines().any(|line| line.contains("FUTEX_WAKE") && line.contains("(INJECTED)"))
 }
 
 fn is_zombie(process: u32) -> bool {
