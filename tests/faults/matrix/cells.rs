@@ -171,8 +171,8 @@ pub(crate) fn run(cells: &Cells, at_once: usize) -> Vec<Played> {
     thread::scope(|scope| {
         for _ in 0..at_once {
             scope.spawn(|| {
-                loop {
-                    let Some(cell) = left.lock().expect("lock").next() else { return };
+                let next = || left.lock().expect("lock").next();
+                while let Some(cell) = next() {
                     let one = play(cell);
                     played.lock().expect("lock").push(one);
                 }

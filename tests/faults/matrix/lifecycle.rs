@@ -55,8 +55,8 @@ fn listening_at(process: &Process) -> Option<SocketAddr> {
     let printed =
         printed.split_once("listening on http://").and_then(|(_, rest)| rest.lines().next());
     let sockets = fs::read_dir(process.runtime()).expect("its directory").flatten();
-    let names = sockets.filter_map(|file| file.file_name().into_string().ok());
-    let port = names.filter_map(|name| name.strip_suffix(".sock")?.parse::<u16>().ok()).next();
+    let mut names = sockets.filter_map(|file| file.file_name().into_string().ok());
+    let port = names.find_map(|name| name.strip_suffix(".sock")?.parse::<u16>().ok());
     let address = printed.and_then(|address| address.parse().ok());
     address.or(port.map(|port| SocketAddr::from(([127, 0, 0, 1], port))))
 }

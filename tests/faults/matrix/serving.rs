@@ -83,7 +83,7 @@ fn exercise(
         relay.signal(Signal::SIGUSR1);
         let mut used = Vec::new();
         for _ in 0..FAULTS_LAST {
-            if others.is_finished() && transfers.iter().all(|one| one.is_finished()) {
+            if others.is_finished() && transfers.iter().all(thread::ScopedJoinHandle::is_finished) {
                 break;
             }
             used.push(ticks(relay.process()));
@@ -97,7 +97,7 @@ fn exercise(
         }
         let log = tracer.detach();
         let served = others.join();
-        let transfers: Vec<_> = transfers.into_iter().map(|one| one.join()).collect();
+        let transfers: Vec<_> = transfers.into_iter().map(thread::ScopedJoinHandle::join).collect();
         (served.and_then(|()| transfers.into_iter().collect()).ok(), log)
     })
 }
@@ -153,7 +153,7 @@ fn send_batches(relay: &Relay) {
             for _ in 0..BATCHES {
                 // Not so fast that the relay finds the next batch with this one.
                 thread::sleep(BATCH_PAUSE);
-                sent = sent.and_then(|()| source.try_send([0; BATCH_BYTES]));
+                sent = sent.and_then(|()| source.try_send(vec![0; BATCH_BYTES]));
             }
             let _ = source.try_response();
         });
