@@ -143,7 +143,11 @@ fn bytes_moved_from_the_pipe_to_memory_are_sent_in_their_place() {
         }
         let body: Vec<u8> = (0..20_000_u32).map(|index| index.to_le_bytes()[0]).collect();
         transfer.filled(body.len());
-        assert_eq!(transfer.next(READY), Step::Send { more: true }, "{name}");
+        assert_eq!(
+            transfer.next(Ready { source: false, ..READY }),
+            Step::Send { more: true },
+            "{name}"
+        );
         // The head leaves, and 100 bytes of the body; then the destination blocks.
         transfer.sent(transfer.prefix().len());
         transfer.drained(100);
