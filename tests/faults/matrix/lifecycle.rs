@@ -44,9 +44,15 @@ pub(super) fn start(fault: Option<Fault<'_>>, may_end: MayEnd) -> Scene {
     }
     relay.signal(Signal::SIGTERM);
     let end = relay.finish();
-    assert_eq!(end.status.code(), Some(0), "{}", end.stderr);
     assert!(!end.stderr.contains("panicked"), "{}", end.stderr);
-    Scene { outcome: Outcome::Unharmed, log }
+    let outcome = match end.status.code() {
+        None if may_end == MayEnd::Aborted => Outcome::Aborts,
+        code => {
+            assert_eq!(code, Some(0), "{}", end.stderr);
+            Outcome::Unharmed
+        }
+    };
+    Scene { outcome, log }
 }
 
 /// The address of a relay. It may fail to print that: then the name of its admin socket has the port.

@@ -62,7 +62,7 @@ pub(crate) fn missed(results: &[Played]) -> Vec<String> {
 /// An outcome in the table; without an effect it is not shown. `None`: a check failed.
 fn name(outcome: Option<Outcome>) -> Option<&'static str> {
     match outcome {
-        Some(Outcome::Unharmed) => None,
+        Some(Outcome::Unharmed | Outcome::Detached) => None,
         Some(Outcome::NoStart) => Some("no start"),
         Some(Outcome::TransferFails) => Some("transfer fails"),
         Some(Outcome::NoHandOver) => Some("no hand-over"),

@@ -162,7 +162,8 @@ pub(crate) const CALLS: &[Call] = &[
     call("uname", "EFAULT"),
     call("prctl", "EACCES EBADF EBUSY EFAULT EINVAL ENODEV ENXIO EOPNOTSUPP EPERM ERANGE"),
     call("sched_getaffinity", "EFAULT EINVAL EPERM ESRCH"),
-    call("rt_sigprocmask", "EFAULT EINVAL"),
+    // The C library gives a new thread the mask that it could not read: a signal may end the process.
+    call("rt_sigprocmask", "EFAULT EINVAL").ends(MayEnd::Aborted),
     call("rt_sigaction", "EFAULT EINVAL"),
     call("sigaltstack", "EFAULT EINVAL ENOMEM EPERM").ends(MayEnd::Aborted),
     call("clone3", "EACCES EAGAIN EBUSY EEXIST EINVAL ENOMEM ENOSPC EOPNOTSUPP EPERM EUSERS"),
