@@ -46,7 +46,7 @@ fn no_failing_call_harms_more_than_its_own_exchange() {
 }
 
 #[test]
-#[ignore = "takes some minutes, and prints the matrix"]
+#[ignore = "prints the matrix, which takes some minutes"]
 fn matrix_of_all_calls_and_their_errors() {
     let cells = Cells::all(seed());
     let one_call = env::var("RDV_FAULTS_CALL");

@@ -149,11 +149,12 @@ fn send_batches(relay: &Relay) {
     let put = ask("PUT", &format!("/stream/{id}")).length(BATCHES * BATCH_BYTES);
     thread::scope(|scope| {
         scope.spawn(|| {
+            let batch = vec![0; BATCH_BYTES];
             let mut sent = source.try_send(put.bytes());
             for _ in 0..BATCHES {
                 // Not so fast that the relay finds the next batch with this one.
                 thread::sleep(BATCH_PAUSE);
-                sent = sent.and_then(|()| source.try_send(vec![0; BATCH_BYTES]));
+                sent = sent.and_then(|()| source.try_send(&batch));
             }
             let _ = source.try_response();
         });
