@@ -44,7 +44,7 @@ fn a_test_is_skipped_in_one_way_only() {
             let maybe = line.split_once("let Some(").filter(|_| line.ends_with("else { return };"));
             let from = maybe.and_then(|(_, rest)| rest.split_once(" = "));
             if let Some((_, from)) = from {
-                // A test is no method.
+                // Tests are functions, never methods.
                 let skips = from.starts_with("self.")
                     || SKIPPING.iter().any(|known| from.starts_with(known));
                 assert!(skips, "{place}: does {from:?} call skip?");
