@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::thread;
 
 use crate::support::{
-    ADMIN, Observed, Process, Relay, UNKNOWN, ask, eventually, unprivileged_command,
+    ADMIN, ClosedPort, Observed, Process, Relay, UNKNOWN, ask, eventually, unprivileged_command,
 };
 use crate::workdir::{Workdir, assert_complete, assert_ended};
 use nix::sys::signal::Signal;
@@ -147,11 +147,8 @@ fn an_unreachable_relay_is_a_network_error() {
     let relay = Relay::start(&[]);
     let here = Workdir::at(&relay);
     here.put("a", "abc");
-    // No process listens there: the port belongs to a socket that is only bound.
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
-    let socket = socket.expect("socket");
-    socket.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().expect("it").into()).expect("bind");
-    let address = socket.local_addr().expect("it").as_socket().expect("an address").to_string();
+    let closed = ClosedPort::new();
+    let address = closed.address().to_string();
     for arguments in [&["send", "a"][..], &["receive", UNKNOWN], &["status", UNKNOWN]] {
         let mut arguments = [arguments, &["--relay", &address]].concat();
         if arguments[0] != "status" {

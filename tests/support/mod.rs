@@ -5,6 +5,7 @@
 
 mod body;
 mod clock;
+mod closed;
 mod descriptors;
 mod json;
 mod line;
@@ -24,6 +25,7 @@ mod wire;
 
 pub(crate) use body::{chunks, is_pattern, pattern};
 pub(crate) use clock::{TEST_TIMEOUT, eventually, now};
+pub(crate) use closed::{ClosedPort, close};
 pub(crate) use descriptors::Descriptors;
 pub(crate) use json::{assert_error, parse};
 pub(crate) use line::{Line, command_in_namespace, run};

@@ -25,7 +25,7 @@ pub(super) struct Directory {
     /// For fsync(2), after files were created or renamed.
     handle: File,
     /// Locked with flock(2), which ends with the process, even if it is killed.
-    _lock: File,
+    lock: File,
 }
 
 impl Directory {
@@ -40,7 +40,7 @@ impl Directory {
         let doing = SpoolError::io("cannot open", &lock_path);
         let lock = new_file().create(true).open(&lock_path).map_err(doing)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), handle, _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), handle, lock }),
             Err(TryLockError::WouldBlock) => Err(SpoolError::Locked(path.to_owned())),
             Err(TryLockError::Error(error)) => Err(SpoolError::io("locking", &lock_path)(error)),
         }
@@ -100,6 +100,14 @@ impl Directory {
     }
 }
 
+impl Drop for Directory {
+    /// Unlocks it for certain: a process that is being started by another thread has a copy of
+    /// the descriptor until it calls execve(2), and the lock would last as long (flock(2)).
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
+    }
+}
+
 fn new_file() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(FILE_MODE);
@@ -141,4 +149,21 @@ fn firsts(path: &Path) -> Result<Vec<Uuid>, SpoolError> {
 fn first(name: &str) -> Option<Uuid> {
     let text = name.strip_suffix(SUFFIX)?;
     Uuid::try_parse(text).ok().filter(|first| first.to_string() == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copied_descriptor_does_not_keep_the_lock() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let directory = Directory::open(folder.path()).expect("a spool");
+        // As a process has it that another thread is about to start.
+        let copy = directory.lock.try_clone().expect("dup");
+        assert!(matches!(Directory::open(folder.path()), Err(SpoolError::Locked(_))));
+        drop(directory);
+        assert!(Directory::open(folder.path()).is_ok());
+        drop(copy);
+    }
 }

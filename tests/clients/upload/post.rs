@@ -7,7 +7,9 @@ use std::sync::{Mutex, mpsc};
 
 use nix::sys::signal::Signal;
 
-use crate::support::{Authority, Finished, Process, Relay, TEST_TIMEOUT, Terminator, ask};
+use crate::support::{
+    Authority, ClosedPort, Finished, Process, Relay, TEST_TIMEOUT, Terminator, ask,
+};
 use crate::upload::server::{Request, Server, answer};
 
 /// `rdv post` without retries.
@@ -200,7 +202,8 @@ fn local_errors_are_reported_before_connecting() {
 
 #[test]
 fn network_errors_have_their_exit_status() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let port = ClosedPort::new();
+    let closed = port.address();
     let silent = Server::start(|connection| connection.request().map(Some));
     let strange = Server::receiving("SSH-2.0-x\r\n");
     for (name, url, hint) in [

@@ -1,11 +1,11 @@
 //! Responses of servers, and missing responses.
 
 use std::io::{self, Read as _};
-use std::net::TcpListener;
 use std::time::Duration;
 
 use rdv::client::{Error, Response, Upload};
 
+use crate::support::ClosedPort;
 use crate::upload::server::Server;
 
 fn ask(answer: &'static str) -> (Server, Result<Response, Error>) {
@@ -142,10 +142,8 @@ fn a_server_disconnect_during_the_upload_is_an_error() {
 
 #[test]
 fn an_unreachable_server_is_named() {
-    // Bound, so that no other socket listens there, and not listening.
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = closed.local_addr().unwrap();
-    drop(closed);
+    let closed = ClosedPort::new();
+    let address = closed.address();
     for (name, url, hint) in [
         ("a closed port", format!("http://{address}/"), address.to_string()),
         ("no such host", "http://host.invalid/".into(), "cannot resolve host.invalid".into()),

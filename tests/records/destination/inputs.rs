@@ -12,7 +12,7 @@ use nix::sys::stat::Mode;
 use crate::destination::record_server::{
     RecordServer, ack, acks, assert_ends, record, records, run, start,
 };
-use crate::support::{TEST_TIMEOUT, eventually};
+use crate::support::{TEST_TIMEOUT, close, eventually};
 
 fn connect(path: &Path) -> UnixStream {
     let socket = eventually("the socket exists", || UnixStream::connect(path).ok());
@@ -63,7 +63,7 @@ fn a_stale_socket_is_replaced_and_a_live_one_refused() {
     let flags = ["--url", &server.url(), "--input", &input];
     let listener = UnixListener::bind(&path).unwrap();
     assert_ends(&run(&flags, ""), 1, &["another process listens"]);
-    drop(listener);
+    close(listener);
     let (process, _input) = start(&flags);
     assert_eq!(source(&path, &records(1)), acks(1));
     drop(process);

@@ -8,6 +8,7 @@ use rdv::connector::destination::{Backoff, DestinationOptions};
 use rdv::connector::record::{Reader, Record};
 
 use crate::destination::record_server::{RecordServer, Reply, record, records};
+use crate::support::ClosedPort;
 
 fn options() -> DestinationOptions {
     let millisecond = Duration::from_millis(1);
@@ -43,8 +44,9 @@ fn a_failed_record_is_reported_with_all_details() {
         (&b"p"[..], Some(503), 2)
     );
     assert_eq!(error.failure.exit, Exit::Refused);
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let error = Destination::open(&format!("http://{closed}/"), options()).unwrap_err();
+    let closed = ClosedPort::new();
+    let url = format!("http://{}/", closed.address());
+    let error = Destination::open(&url, options()).unwrap_err();
     assert_eq!(error.exit, Exit::Network);
     assert_eq!(Destination::open("nowhere", options()).unwrap_err().exit, Exit::Usage);
 }

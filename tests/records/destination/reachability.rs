@@ -6,7 +6,7 @@ use crate::destination::record_server::{
     RecordServer, Reply, acks, assert_ends, command, records, run,
 };
 use crate::server::Server;
-use crate::support::Process;
+use crate::support::{ClosedPort, Process};
 
 #[test]
 fn any_response_below_500_to_head_is_accepted() {
@@ -41,9 +41,8 @@ fn a_server_that_fails_the_check_receives_no_record() {
 
 #[test]
 fn an_unreachable_server_is_reported_at_once() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = closed.local_addr().unwrap();
-    drop(closed);
+    let closed = ClosedPort::new();
+    let address = closed.address();
     let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("http://{}", deaf.local_addr().unwrap());
     for (name, url, hint) in [

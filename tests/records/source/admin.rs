@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use crate::source::consumer::Place;
 use crate::source::process::{SourceProcess, assert_busy, position, post};
-use crate::support::{ADMIN, ask, eventually};
+use crate::support::{ADMIN, ask, close, eventually};
 
 /// The lines of a log, once there is this number of them.
 fn logged(path: &str, count: usize) -> Vec<String> {
@@ -82,7 +82,8 @@ fn pushes_and_refusals_are_counted() {
         (r#"rdv_requests_total{route="push",status="413"}"#, 1),
         (r#"rdv_connections{phase="pushing"}"#, 0),
     ]);
-    drop((listener, consumer));
+    close(listener);
+    drop(consumer);
     source.await_stderr("the consumer disconnected");
     let mut waits = source.start_post("waits");
     source.await_waiting(1);

@@ -2,7 +2,7 @@
 
 use crate::source::consumer::{Lines, Place, accept};
 use crate::source::process::{SourceProcess, assert_busy, text};
-use crate::support::{ADMIN, eventually};
+use crate::support::{ADMIN, close, eventually};
 
 #[test]
 fn a_consumer_may_connect_late_and_reconnect() {
@@ -15,7 +15,8 @@ fn a_consumer_may_connect_late_and_reconnect() {
     let mut consumer = accept(&listener);
     assert_eq!(text(&consumer.line()), "early");
     assert_eq!(early.response().status(), 201);
-    drop((listener, consumer));
+    close(listener);
+    drop(consumer);
     source.await_stderr("the consumer disconnected");
     let mut between = source.start_post("between");
     source.await_waiting(1);
