@@ -2,8 +2,9 @@
 //!
 //! Batches make a bulk flow cheaper; a slow flow must never wait for one. So the mark is raised
 //! only after a flow has proved to be bulk, and further only while it reaches the mark in time. It
-//! is never above the remaining bytes, and it is reset as soon as the flow slows down: [`SLACK`]
-//! after the last wake-up.
+//! is never above the remaining bytes. A source below its mark is looked at every few
+//! milliseconds ([`Batching::look_interval`]): the mark is reset when only a few bytes are there,
+//! or when the mark was not reached in time ([`Batching::patience`]).
 
 use std::time::Duration;
 
@@ -15,8 +16,22 @@ const MARKS: [u32; 3] = [1, 128 << 10, 512 << 10];
 /// smallest mark for each.
 const GATHERED_MAX: u32 = 64 << 20;
 
-/// Maximum time that bytes below the mark may stay unread.
-pub const SLACK: Duration = Duration::from_millis(2);
+/// The time between two looks at a source below its mark. A few bytes, or those of a flow among
+/// few, stay unread for at most this time.
+const SLACK: Duration = Duration::from_millis(2);
+
+/// The same among very many bulk flows.
+const SLACK_MAX: Duration = Duration::from_millis(6);
+
+/// The number of looks in the time that a flow has to reach the mark.
+const LOOKS: u32 = 8;
+
+/// The time that a flow has to reach the mark, for each flow that shares the machine with it: three
+/// times what 512 KiB take at 3.5 GiB/s.
+const PATIENCE_PER_FLOW: Duration = Duration::from_micros(500);
+
+/// Maximum of that time.
+const PATIENCE_MAX: Duration = Duration::from_millis(50);
 
 /// Minimum size of a batch, the bytes read until none are left, that indicates a bulk flow.
 const BULK_BATCH: usize = 32 << 10;
@@ -38,23 +53,33 @@ pub struct Batching {
     proof: u8,
     /// How many of them are needed above the first mark.
     needed: u8,
-    /// Maximum mark.
-    most: u32,
+    /// The number of bulk flows, this one included.
+    flows: u32,
     /// The mark that is set.
     mark: u32,
 }
 
 impl Default for Batching {
     fn default() -> Self {
-        Self { level: 0, batch: 0, proof: 0, needed: PROOF, most: MARKS[2], mark: MARKS[0] }
+        Self { level: 0, batch: 0, proof: 0, needed: PROOF, flows: 1, mark: MARKS[0] }
     }
 }
 
 impl Batching {
-    /// Limits the mark to the share of one of this many bulk flows.
+    /// Notes how many bulk flows there are: the more, the less the kernel gathers for each, and the
+    /// less often each gets bytes.
     pub fn share(&mut self, flows: usize) {
-        let share = GATHERED_MAX / u32::try_from(flows.max(1)).unwrap_or(u32::MAX);
-        self.most = share.max(MARKS[1]);
+        self.flows = u32::try_from(flows.max(1)).unwrap_or(u32::MAX);
+    }
+
+    /// Returns when to look at a source that has a mark, after the last look or read.
+    pub fn look_interval(&self) -> Duration {
+        (self.patience() / LOOKS).clamp(SLACK, SLACK_MAX)
+    }
+
+    /// Returns the time a flow has to reach the mark.
+    fn patience(&self) -> Duration {
+        PATIENCE_PER_FLOW.saturating_mul(self.flows).clamp(SLACK, PATIENCE_MAX)
     }
 
     /// Notes bytes read from the source.
@@ -73,24 +98,47 @@ impl Batching {
         self.proof = if batch >= enough { self.proof + 1 } else { 0 };
         if self.proof >= needed {
             self.proof = 0;
-            self.level = (self.level + 1).min(MARKS.len() - 1);
+            if self.is_largest() {
+                self.needed = (self.needed / 4).max(PROOF);
+            } else {
+                self.level += 1;
+            }
         }
-        let left = left.map_or(u32::MAX, |left| u32::try_from(left).unwrap_or(u32::MAX));
-        self.set(self.mark_of(self.level).min(left.max(1)))
+        self.set(at_most(self.mark_of(self.level), left))
     }
 
-    /// Notes that nothing was received for [`SLACK`]: the flow must prove to be bulk again, and for
-    /// longer if it was too slow for the largest mark. Returns the new mark, if it differs.
-    pub fn slackened(&mut self) -> Option<u32> {
-        if self.level + 1 == MARKS.len() {
+    /// Returns how many bytes make a batch now.
+    pub fn wanted(&self, left: Option<u64>) -> u64 {
+        at_most(self.mark, left).into()
+    }
+
+    /// Notes how many bytes a look found unread, `waited` after the last ones were read. A flow that
+    /// is too slow for its mark must prove to be bulk again, and for longer if that was the largest
+    /// mark. Returns the new mark, if it differs.
+    pub fn looked(&mut self, unread: u64, waited: Duration) -> Option<u32> {
+        let is_bulk = unread == 0 || unread >= BULK_BATCH as u64;
+        if is_bulk && waited < self.patience() {
+            return None;
+        }
+        if self.is_largest() && unread > 0 {
             self.needed = self.needed.saturating_mul(4).min(PROOF_MAX);
         }
+        self.reset()
+    }
+
+    /// Demands every byte at once, until the flow has proved to be bulk again. Returns the new mark,
+    /// if it differs.
+    pub fn reset(&mut self) -> Option<u32> {
         (self.level, self.batch, self.proof) = (0, 0, 0);
         self.set(MARKS[0])
     }
 
+    fn is_largest(&self) -> bool {
+        self.level + 1 == MARKS.len()
+    }
+
     fn mark_of(&self, level: usize) -> u32 {
-        MARKS[level].min(self.most)
+        MARKS[level].min((GATHERED_MAX / self.flows).max(MARKS[1]))
     }
 
     fn set(&mut self, mark: u32) -> Option<u32> {
@@ -98,10 +146,16 @@ impl Batching {
         (was != mark).then_some(mark)
     }
 
-    /// Whether a mark is set, so that the [`SLACK`] timer is needed.
+    /// Whether a mark is set, so that the source has to be looked at.
     pub fn is_set(&self) -> bool {
         self.mark > MARKS[0]
     }
+}
+
+/// Limits a mark to the remaining bytes, if known.
+fn at_most(mark: u32, left: Option<u64>) -> u32 {
+    let left = left.map_or(u32::MAX, |left| u32::try_from(left).unwrap_or(u32::MAX));
+    mark.min(left.max(1))
 }
 
 #[cfg(test)]
@@ -166,7 +220,9 @@ mod tests {
             ("one byte", 1, Some(1)),
             ("nothing", 0, Some(1)),
         ] {
-            assert_eq!(bulk().blocked(Some(left)), mark, "{name}");
+            let mut batching = bulk();
+            assert_eq!(batching.wanted(Some(left)), left.clamp(1, MARKS[2].into()), "{name}");
+            assert_eq!(batching.blocked(Some(left)), mark, "{name}");
         }
     }
 
@@ -182,10 +238,32 @@ mod tests {
 
     #[test]
     fn a_flow_that_slackens_has_no_mark_until_it_proves_to_be_bulk_again() {
-        let mut batching = bulk();
-        assert_eq!(batching.slackened(), Some(1));
-        assert!(!batching.is_set());
-        assert_eq!(marks(&mut batching, 4, FIRST), [MARKS[1]]);
+        for (name, unread, waited) in
+            [("a few bytes", 1, SLACK), ("bulk", MARKS[1], SLACK), ("nothing", 0, SLACK)]
+        {
+            let mut batching = bulk();
+            assert_eq!(batching.looked(unread.into(), waited), Some(1), "{name}");
+            assert!(!batching.is_set());
+            assert_eq!(marks(&mut batching, 4, FIRST), [MARKS[1]]);
+        }
+    }
+
+    #[test]
+    fn among_many_flows_each_has_longer_to_reach_its_mark() {
+        let milliseconds = Duration::from_millis;
+        for (flows, patience, interval) in
+            [(1, 2, 2), (4, 2, 2), (32, 16, 2), (64, 32, 4), (100, 50, 6), (9999, 50, 6)]
+        {
+            let mut batching = bulk();
+            batching.share(flows);
+            assert_eq!(batching.look_interval(), milliseconds(interval), "{flows} flows");
+            let (almost, long) = (milliseconds(patience - 1), milliseconds(patience));
+            for unread in [0, BULK_BATCH as u64] {
+                assert_eq!(batching.looked(unread, almost), None, "{flows} flows");
+            }
+            assert_eq!(batching.looked(1, milliseconds(interval)), Some(1), "{flows} flows");
+            assert_eq!(bulk().looked(0, long), Some(1), "{flows} flows");
+        }
     }
 
     #[test]
@@ -195,9 +273,18 @@ mod tests {
         for _ in 0..1000 {
             if marks(&mut batching, 1, FIRST) == [MARKS[2]] {
                 too_slow += 1;
-                batching.slackened();
+                batching.looked(FIRST as u64, SLACK);
             }
         }
         assert_eq!(too_slow, 16, "after 8, 20 and 68 batches, and once in 68 from then on");
+    }
+
+    #[test]
+    fn a_flow_that_reaches_the_largest_mark_is_trusted_again() {
+        let mut batching = bulk();
+        batching.looked(FIRST as u64, SLACK);
+        assert_eq!(batching.needed, 4 * PROOF);
+        marks(&mut batching, 4 + 16 + 16, MARKS[2] as usize);
+        assert_eq!(batching.needed, PROOF);
     }
 }

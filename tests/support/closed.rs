@@ -26,4 +26,5 @@ impl ClosedPort {
 /// Closes a listener or a connection, and all copies of it.
 pub(crate) fn close(socket: impl AsRawFd) {
     shutdown(socket.as_raw_fd(), Shutdown::Both).expect("shutdown");
+    drop(socket);
 }

@@ -15,7 +15,7 @@ impl Transfers {
         let (_, exchange) = &mut self.slab[id.index as usize];
         exchange.ack = Ack::Awaited(AckWait::new(io.now.monotonic));
         // Nothing more is read from its source.
-        exchange.slackened(&io.conns[exchange.source]);
+        exchange.stop_gathering(&io.conns[exchange.source]);
         self.count(id);
     }
 

@@ -22,7 +22,6 @@ pub use exchange::{Begin, Finished, Owner, feed_prefix};
 
 use crate::relay::io::{Io, Task, TransferId, sockopt};
 use crate::rendezvous::TransferOutcome;
-use crate::rendezvous::batching::SLACK;
 use crate::rendezvous::bottleneck::{Bottleneck, WaitingOn};
 use crate::rendezvous::transfer::Loss;
 use crate::splice::pool::Pool;
@@ -240,7 +239,7 @@ impl Transfers {
         let deadline = if let Some(until) = exchange.paused_until {
             Some(until)
         } else if exchange.batching.is_set() {
-            io.now.monotonic.checked_add(SLACK)
+            io.now.monotonic.checked_add(exchange.batching.look_interval())
         } else {
             moved_at.checked_add(io.settings.idle_timeout)
         };
@@ -259,7 +258,7 @@ impl Transfers {
             return None;
         }
         if exchange.batching.is_set() {
-            exchange.slackened(&io.conns[exchange.source]);
+            exchange.look(&io.conns[exchange.source], now);
             self.count(id);
             self.arm_timer(io, id);
             return None;

@@ -95,8 +95,13 @@ impl Exchange {
         }
     }
 
-    /// Fills the pipe, borrowing one if necessary; without one the bytes are copied.
+    /// Fills the pipe, borrowing one if necessary; without one the bytes are copied. An empty pipe
+    /// is not filled before the kernel has gathered a batch: the bytes of a source that is as fast
+    /// as the relay would be moved in small pieces.
     fn fill(&mut self, tools: &mut TransferContext<'_>, max_bytes: usize) {
+        if self.transfer.piped() == 0 && self.awaits_batch(tools.source) {
+            return self.source_blocked(tools.source);
+        }
         if self.pipe.is_none() {
             self.pipe = tools.pool.lend();
         }
@@ -188,9 +193,23 @@ impl Exchange {
         set_mark(source, self.batching.blocked(self.transfer.still_to_come()));
     }
 
-    /// Handles a flow that is no longer bulk: every byte is wanted at once.
-    pub(super) fn slackened(&mut self, source: &Conn) {
-        set_mark(source, self.batching.slackened());
+    /// Whether the source has less than a batch now, and may still send the rest.
+    fn awaits_batch(&self, source: &Conn) -> bool {
+        let wanted = self.batching.wanted(self.transfer.still_to_come());
+        wanted > 1 && !source.peer_ended() && sockopt::unread_bytes(&source.socket) < wanted
+    }
+
+    /// Looks how many bytes the kernel has gathered; if too few, all are wanted at once.
+    pub(super) fn look(&mut self, source: &Conn, now: Instant) {
+        let waited = now.saturating_duration_since(self.moved_at);
+        // Those of a readable source wait for the destination, not for the mark.
+        let unread = if source.readable { 0 } else { sockopt::unread_bytes(&source.socket) };
+        set_mark(source, self.batching.looked(unread, waited));
+    }
+
+    /// Handles a flow that is not bulk now: every byte is wanted at once.
+    pub(super) fn stop_gathering(&mut self, source: &Conn) {
+        set_mark(source, self.batching.reset());
     }
 
     /// Begins a turn: refills the allowance of its pace. A pause of ours does not count as idle
@@ -214,7 +233,7 @@ impl Exchange {
     fn pause(&mut self, source: &Conn) {
         let Some(pace) = &self.pace else { return };
         self.paused_until = Some(pace.resumes_at(self.transfer.taken()));
-        self.slackened(source);
+        self.stop_gathering(source);
     }
 }
 
