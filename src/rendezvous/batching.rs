@@ -3,8 +3,8 @@
 //! Batches make a bulk flow cheaper; a slow flow must never wait for one. So the mark is raised
 //! only after a flow has proved to be bulk, and further only while it reaches the mark in time. It
 //! is never above the remaining bytes. A source below its mark is looked at every few
-//! milliseconds ([`Batching::look_interval`]): the mark is reset when only a few bytes are there,
-//! or when the mark was not reached in time ([`Batching::patience`]).
+//! milliseconds ([`Batching::look_interval`]): the mark is reset when it has only a few bytes,
+//! or when the mark was not reached in time ([`Batching::batch_timeout`]).
 
 use std::time::Duration;
 
@@ -28,10 +28,10 @@ const LOOKS: u32 = 8;
 
 /// The time that a flow has to reach the mark, for each flow that shares the machine with it: three
 /// times what 512 KiB take at 3.5 GiB/s.
-const PATIENCE_PER_FLOW: Duration = Duration::from_micros(500);
+const TIMEOUT_PER_FLOW: Duration = Duration::from_micros(500);
 
 /// Maximum of that time.
-const PATIENCE_MAX: Duration = Duration::from_millis(50);
+const TIMEOUT_MAX: Duration = Duration::from_millis(50);
 
 /// Minimum size of a batch, the bytes read until none are left, that indicates a bulk flow.
 const BULK_BATCH: usize = 32 << 10;
@@ -74,12 +74,12 @@ impl Batching {
 
     /// Returns when to look at a source that has a mark, after the last look or read.
     pub fn look_interval(&self) -> Duration {
-        (self.patience() / LOOKS).clamp(SLACK, SLACK_MAX)
+        (self.batch_timeout() / LOOKS).clamp(SLACK, SLACK_MAX)
     }
 
     /// Returns the time a flow has to reach the mark.
-    fn patience(&self) -> Duration {
-        PATIENCE_PER_FLOW.saturating_mul(self.flows).clamp(SLACK, PATIENCE_MAX)
+    fn batch_timeout(&self) -> Duration {
+        TIMEOUT_PER_FLOW.saturating_mul(self.flows).clamp(SLACK, TIMEOUT_MAX)
     }
 
     /// Notes bytes read from the source.
@@ -117,7 +117,7 @@ impl Batching {
     /// mark. Returns the new mark, if it differs.
     pub fn looked(&mut self, unread: u64, waited: Duration) -> Option<u32> {
         let is_bulk = unread == 0 || unread >= BULK_BATCH as u64;
-        if is_bulk && waited < self.patience() {
+        if is_bulk && waited < self.batch_timeout() {
             return None;
         }
         if self.is_largest() && unread > 0 {
@@ -251,13 +251,13 @@ mod tests {
     #[test]
     fn among_many_flows_each_has_longer_to_reach_its_mark() {
         let milliseconds = Duration::from_millis;
-        for (flows, patience, interval) in
+        for (flows, timeout, interval) in
             [(1, 2, 2), (4, 2, 2), (32, 16, 2), (64, 32, 4), (100, 50, 6), (9999, 50, 6)]
         {
             let mut batching = bulk();
             batching.share(flows);
             assert_eq!(batching.look_interval(), milliseconds(interval), "{flows} flows");
-            let (almost, long) = (milliseconds(patience - 1), milliseconds(patience));
+            let (almost, long) = (milliseconds(timeout - 1), milliseconds(timeout));
             for unread in [0, BULK_BATCH as u64] {
                 assert_eq!(batching.looked(unread, almost), None, "{flows} flows");
             }
