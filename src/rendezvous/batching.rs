@@ -4,7 +4,7 @@
 //! only after a flow has proved to be bulk, and further only while it reaches the mark in time. It
 //! is never above the remaining bytes. A source below its mark is looked at every few
 //! milliseconds ([`Batching::look_interval`]): the mark is reset when it has only a few bytes,
-//! or when the mark was not reached in time ([`Batching::batch_timeout`]).
+//! or when the mark was not reached in time (`batch_timeout`).
 
 use std::time::Duration;
 
