@@ -8,11 +8,11 @@ use std::thread;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::scene::{FAULTS_LAST, LOOK, Outcome, Place, Scene, ended, is_debug_abort};
+use super::scene::{FAULTS_LAST, LOOK, Outcome, Place, Scene, ended, is_debug_abort, serves};
 use super::table::MayEnd;
 use super::tracer::{self, Tracer};
 use crate::injected::{Fault, traced};
-use crate::support::{Lineage, Process, RUNTIME_DIRECTORY, Relay, Wire, ask, eventually};
+use crate::support::{Lineage, Process, RUNTIME_DIRECTORY, Relay, ask, eventually};
 use crate::transfer::{BODIES, Verdict, attempt, create};
 
 pub(super) fn start(fault: Option<Fault<'_>>, may_end: MayEnd) -> Scene {
@@ -67,13 +67,6 @@ fn listening_at(process: &Process) -> Option<SocketAddr> {
     address.or(port.map(|port| SocketAddr::from(([127, 0, 0, 1], port))))
 }
 
-fn serves(address: SocketAddr) -> bool {
-    Wire::try_connect(address).is_some_and(|mut wire| {
-        let _ = wire.try_send(ask("GET", "/ping").bytes());
-        wire.try_response().is_ok_and(|answer| answer.status() == 200)
-    })
-}
-
 /// Processes that took over without a line in the log. They have the first one's directory in their
 /// environment.
 struct Strays(PathBuf);
@@ -108,8 +101,10 @@ pub(super) fn hand_over(fault: Option<Fault<'_>>, may_end: MayEnd) -> Scene {
     }
     let log = tracer.detach();
     let served = eventually("a process serves or none is left", || {
+        // In this order: a process that takes over serves before the old one ends.
+        let ended = line.first.ended();
         let served = serves(line.address());
-        (served || line.first.ended()).then_some(served)
+        (served || ended).then_some(served)
     });
     let outcome = match line.log() {
         printed if !served && is_debug_abort(&printed) => Outcome::DebugAborts,

@@ -1,12 +1,13 @@
 //! What all scenes share: the relay's files and timeouts, and what became of it.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::table::MayEnd;
-use crate::support::{Process, Relay};
+use crate::support::{Process, Relay, Wire, ask};
 
 /// How long faults last at most, in looks, and the time between two looks; the relay's own timeouts
 /// are shorter.
@@ -83,6 +84,14 @@ impl Place {
         let flags = self.flags();
         Relay::start(&flags.iter().map(String::as_str).collect::<Vec<_>>())
     }
+}
+
+/// Whether a relay answers at this address.
+pub(super) fn serves(address: SocketAddr) -> bool {
+    Wire::try_connect(address).is_some_and(|mut wire| {
+        let _ = wire.try_send(ask("GET", "/ping").bytes());
+        wire.try_response().is_ok_and(|answer| answer.status() == 200)
+    })
 }
 
 /// The outcome of a relay that ended by itself; panics unless it may.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::scene::{FAULTS_LAST, LOOK, Outcome, Place, Scene, ended};
+use super::scene::{FAULTS_LAST, LOOK, Outcome, Place, Scene, ended, serves};
 use super::table::MayEnd;
 use super::tracer::Tracer;
 use crate::descriptors::ticks;
@@ -46,7 +46,12 @@ pub(super) fn serve(fault: Option<Fault<'_>>, may_end: MayEnd) -> Scene {
         // strace reports it a little later.
         eventually("each client is answered, or the relay ended", || relay.ended().then_some(()));
     }
-    if relay.ended() {
+    // The last fault may end it after each client was answered.
+    let lives = eventually("the relay serves or ended", || {
+        let ended = relay.ended();
+        (ended || serves(relay.address())).then_some(!ended)
+    });
+    if !lives {
         return Scene { outcome: ended(relay.into_process(), may_end), log };
     }
     let transfers = transfers.expect("each client was answered");
