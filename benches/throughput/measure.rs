@@ -51,6 +51,24 @@ pub(crate) fn cpu(pid: Pid) -> Result<Duration> {
     Ok(Duration::from(clock_getcpuclockid(pid)?.now()?))
 }
 
+/// Fields of `/proc/stat` that are CPU time spent: user, nice, system, then without idle and waiting
+/// for I/O, hardware and software interrupts.
+const BUSY_FIELDS: [usize; 5] = [0, 1, 2, 5, 6];
+
+/// CPU time of everything on this machine so far, in ticks of 10 ms (`proc_stat(5)`).
+pub(crate) fn machine_cpu() -> Result<Duration> {
+    let text = read("/proc/stat");
+    let ticks: Vec<u64> = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let busy: Option<u64> = BUSY_FIELDS.iter().map(|&field| ticks.get(field)).sum();
+    Ok(Duration::from_millis(10 * busy.ok_or_else(|| failure("no CPU time of the machine"))?))
+}
+
 /// The resident set of a process, in bytes (`VmRSS`).
 pub(crate) fn resident_bytes(pid: Pid) -> Result<u64> {
     status_bytes(pid, "VmRSS:")

@@ -52,6 +52,8 @@ impl Load {
 pub(crate) struct Sample {
     bytes: u64,
     cpu: Duration,
+    /// CPU time of the machine.
+    machine_cpu: Duration,
     /// The time of the first request.
     begin: Duration,
     /// From the first request to the first and to the last end of a stream.
@@ -79,6 +81,12 @@ impl Sample {
     /// The relay's CPU seconds per GiB of payload.
     pub(crate) fn cpu_per_gib(&self) -> f64 {
         self.cpu.as_secs_f64() / (self.bytes as f64 / GIB)
+    }
+
+    /// CPU seconds of the machine per GiB of payload: of the relay, the sources, the sinks, and of
+    /// kernel threads.
+    pub(crate) fn machine_cpu_per_gib(&self) -> f64 {
+        self.machine_cpu.as_secs_f64() / (self.bytes as f64 / GIB)
     }
 
     /// The time of the first stream to end, divided by the last one's.
@@ -115,7 +123,7 @@ impl Bench {
         let socket_bytes = measure::socket_bytes()?;
         let stalled = self.stall(relay, load, deadline)?;
         let ids = relay.streams(load.streams)?.join("\n");
-        let before = relay.cpu()?;
+        let (before, machine_before) = (relay.cpu()?, measure::machine_cpu()?);
         let sink = Worker::start("sink", &mut self.side("sink", relay, load)?, &ids)?;
         sink.expect("ready", deadline)?;
         let source = Worker::start("source", &mut self.side("source", relay, load)?, &ids)?;
@@ -123,6 +131,7 @@ impl Bench {
         source.finish(deadline)?;
         let ends = ends(&sink.finish(deadline)?)?;
         let cpu = relay.cpu()?.saturating_sub(before);
+        let machine_cpu = measure::machine_cpu()?.saturating_sub(machine_before);
         let relay_bytes = measure::resident_bytes(relay.pid)?;
         let socket_bytes = measure::socket_bytes()?.saturating_sub(socket_bytes);
         stalled.map_or(Ok(()), |stalled| stalled.release(deadline))?;
@@ -135,6 +144,7 @@ impl Bench {
         Ok(Sample {
             bytes: load.length * load.streams as u64,
             cpu,
+            machine_cpu,
             begin: Duration::from_nanos(started),
             first_end: Duration::from_nanos(first.saturating_sub(started)),
             last_end: Duration::from_nanos(last.saturating_sub(started)),

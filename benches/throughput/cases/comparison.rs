@@ -7,9 +7,10 @@ use crate::result::{Column, Figure};
 use crate::table::{self, Report};
 use crate::transfer::{Load, Sample};
 
-const COLUMNS: [Column; 4] = [
+const COLUMNS: [Column; 5] = [
     Column::new("GiB/s", 2),
     Column::with_spread("CPU s/GiB", 4),
+    Column::with_spread("machine s/GiB", 3),
     Column::new("calls/GiB", 0),
     Column::new("first/last end", 3),
 ];
@@ -145,11 +146,12 @@ impl Comparison {
 }
 
 impl Entry {
-    fn row(&self) -> (String, [Option<Figure>; 4]) {
+    fn row(&self) -> (String, [Option<Figure>; 5]) {
         let figure = |figure: fn(&Sample) -> f64| Figure::of(self.samples.iter().map(figure));
         let figures = [
             figure(Sample::gib_per_second),
             figure(Sample::cpu_per_gib),
+            figure(Sample::machine_cpu_per_gib),
             Figure::of(self.calls),
             figure(Sample::evenness),
         ];
