@@ -1,7 +1,7 @@
 //! Exponential backoff with full jitter, so that many clients of a lost server do not return all at
 //! once.
 
-use rustix::rand::{GetRandomFlags, getrandom};
+use crate::ops::random;
 use std::time::Duration;
 
 /// The number of retries and their pauses.
@@ -51,9 +51,7 @@ impl Backoff {
 /// Returns a uniformly random number; without a source of randomness the largest, which gives the
 /// longest pause.
 fn chance() -> u32 {
-    let mut bytes = [0xff; 4];
-    let _ = getrandom(&mut bytes, GetRandomFlags::empty());
-    u32::from_ne_bytes(bytes)
+    random::bytes().map_or(u32::MAX, u32::from_ne_bytes)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::{Error, Options, Response};
 use crate::http::fields::is_token;
 use crate::http::framing::Framing;
 use crate::http::multipart::{self, Boundary, FormWriter};
+use crate::ops::random;
 use std::sync::{Arc, Mutex};
 
 /// An upload to one URL; one after the other if need be.
@@ -233,7 +234,9 @@ impl Upload {
     }
 
     fn open(&mut self, framing: Framing) -> Result<(), Error> {
-        let boundary = boundary()?;
+        let random = random::bytes();
+        let random = random.map_err(|error| Error::local("cannot create a boundary", error))?;
+        let boundary = Boundary::from_random(random);
         if self.options.has_field("Content-Type") {
             let why = "the form's own Content-Type names its boundary; give the type of a file";
             return Err(Error::Input(why.into()));
@@ -299,11 +302,4 @@ fn form_bytes(heads: &[multipart::Part], files: &[Part<'_>]) -> Result<Option<u6
     let known: Option<Vec<_>> = contents.map(|(head, size)| Some((head, size?))).collect();
     let boundary = Boundary::from_random([0; 16]);
     Ok(known.and_then(|known| FormWriter::length_bytes(&boundary, &known)))
-}
-
-fn boundary() -> Result<Boundary, Error> {
-    let mut random = [0; 16];
-    rustix::rand::getrandom(&mut random[..], rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Error::local("cannot create a random boundary", error))?;
-    Ok(Boundary::from_random(random))
 }

@@ -14,6 +14,7 @@ pub mod manual;
 pub mod metrics;
 pub mod operator_log;
 pub mod places;
+pub mod random;
 pub mod random_ids;
 pub mod request_id;
 pub mod settings;

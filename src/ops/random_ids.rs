@@ -1,9 +1,8 @@
 //! Random UUIDs (version 4; RFC 9562, section 5.4). Random bytes are read for 256 of them at once,
 //! so that few cost a system call.
 
-use super::cause;
+use super::random;
 use crate::api::{Busy, Failure};
-use rustix::rand::{GetRandomFlags, getrandom};
 use std::io;
 use uuid::{Builder, Uuid};
 
@@ -28,11 +27,7 @@ impl RandomIds {
     /// # Errors
     /// If the kernel provides no random bytes.
     pub fn new() -> io::Result<Self> {
-        let mut block = Box::new([0; ID_BYTES * BLOCK]);
-        fill(&mut *block).map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot read random bytes: {}", cause(&error)))
-        })?;
-        Ok(Self { block, used: 0, failed: false })
+        Ok(Self { block: Box::new(random::bytes()?), used: 0, failed: false })
     }
 
     /// Returns a new id.
@@ -51,31 +46,19 @@ impl RandomIds {
     }
 
     fn refill(&mut self) -> Result<(), Failure> {
-        let filled = fill(&mut *self.block);
-        let failed_before = std::mem::replace(&mut self.failed, filled.is_err());
-        match filled {
-            Ok(()) => self.used = 0,
+        let read = random::bytes();
+        let failed_before = std::mem::replace(&mut self.failed, read.is_err());
+        match read {
+            Ok(bytes) => (*self.block, self.used) = (bytes, 0),
             Err(error) => {
                 if !failed_before {
-                    log::error!("no new ids: cannot read random bytes: {}", cause(&error));
+                    log::error!("no new ids: {error}");
                 }
                 return Err(Failure::TooBusy(Busy::RandomBytes));
             }
         }
         Ok(())
     }
-}
-
-fn fill(block: &mut [u8]) -> io::Result<()> {
-    let mut done = 0;
-    while done < block.len() {
-        match getrandom(&mut block[done..], GetRandomFlags::empty()) {
-            Ok(count) => done += count,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::{Dialect, accepting};
 use crate::client::clock;
 use crate::client::wire::Wire;
 use crate::mux::session::{Closed, Session, close};
-use crate::ops::cause;
+use crate::ops::{cause, random};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use serde_json::Value;
@@ -49,7 +49,11 @@ pub(super) fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
             return;
         }
         match listener.accept() {
-            Ok((socket, remote)) => begin(shared, socket, remote),
+            Ok((socket, remote)) => {
+                if let Err(error) = begin(shared, socket, remote) {
+                    log::warn!("{remote} is not served: {}", cause(&error));
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
                 // Out of descriptors, accept(2) fails immediately every time.
@@ -61,10 +65,9 @@ pub(super) fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
 }
 
 /// Starts a thread for a connection.
-fn begin(shared: &Arc<Shared>, socket: TcpStream, remote: SocketAddr) {
-    let shared = Arc::clone(shared);
-    let spawned = named("rdv-socket", move || {
-        let id = Uuid::new_v4();
+fn begin(shared: &Arc<Shared>, socket: TcpStream, remote: SocketAddr) -> io::Result<()> {
+    let (shared, id) = (Arc::clone(shared), random::uuid()?);
+    named("rdv-socket", move || {
         let before = shared.count.fetch_add(1, Ordering::AcqRel);
         let has_room = before < shared.builder.connections_max;
         let ended = prepared(socket, has_room).and_then(|ready| forward(&shared, id, ready));
@@ -78,10 +81,7 @@ fn begin(shared: &Arc<Shared>, socket: TcpStream, remote: SocketAddr) {
             }
         };
         shared.listeners.report(kind, id);
-    });
-    if let Err(error) = spawned {
-        log::warn!("no thread for {remote}: {}", cause(&error));
-    }
+    })
 }
 
 /// A connection whose upgrade was accepted.

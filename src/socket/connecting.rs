@@ -9,19 +9,22 @@ use crate::http::answer::AnswerHead;
 use crate::http::response::HeadWriter;
 use crate::mux::handshake::Dialect;
 use crate::mux::upgrade::SUBPROTOCOL;
+use crate::ops::random;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tungstenite::handshake::derive_accept_key;
-use uuid::Uuid;
 
 /// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Maximum bytes of a refusal's body that are read.
 const REFUSAL_MAX_BYTES: u64 = 16 << 10;
+
+/// Random bytes of `Sec-WebSocket-Key` (RFC 6455, section 4.1, point 7).
+const NONCE_BYTES: usize = 16;
 
 /// The parameters of an upgrade request.
 pub(super) struct UpgradeOptions<'w> {
@@ -41,8 +44,9 @@ pub(super) struct Upgraded {
 
 /// Connects, requests the upgrade and reads the response.
 pub(super) fn upgrade(upgrade: &UpgradeOptions<'_>) -> Result<Upgraded, Error> {
-    // 122 of its bits are random; the key only has to be unique.
-    let key = BASE64_STANDARD.encode(Uuid::new_v4().as_bytes());
+    let nonce = random::bytes::<NONCE_BYTES>();
+    let nonce = nonce.map_err(|error| Error::network("cannot create a WebSocket key", error))?;
+    let key = BASE64_STANDARD.encode(nonce);
     let connection = Connection::open(upgrade.url, upgrade.options)?;
     let request = request(upgrade, &connection, &key);
     let (mut connection, head) = switch(connection, &request)?;

@@ -12,10 +12,10 @@ use crate::http::reject::Reject;
 use crate::http::response::{HeadWriter, reason, write_decimal};
 use crate::mux::frame::HEAD_MAX_BYTES;
 use crate::mux::text::CORRELATION_ID;
+use crate::ops::random;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use std::fmt::Write as _;
-use uuid::Uuid;
 
 const LIMITS: HeadLimits = HeadLimits { bytes: HEAD_MAX_BYTES, target_bytes: HEAD_MAX_BYTES / 2 };
 
@@ -36,8 +36,9 @@ pub(super) fn write_request(
         writer = writer.field("Host", without_user.as_bytes());
     }
     if !head.headers.contains_key(CORRELATION_ID) {
-        let id = Uuid::new_v4().hyphenated().to_string();
-        writer = writer.field(CORRELATION_ID, id.as_bytes());
+        let id = random::uuid();
+        let id = id.map_err(|error| Error::network("cannot create a request id", error))?;
+        writer = writer.field(CORRELATION_ID, id.to_string().as_bytes());
     }
     let has_body = length_bytes != Some(0);
     let expects_body = [Method::POST, Method::PUT, Method::PATCH].contains(&head.method);

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::support::{Relay, eventually};
+use crate::support::{Finished, Process, Relay, eventually};
 
 /// A system call, its error, and which of its calls fail: `3`, `3..5`, `3+` (from the third on),
 /// `3..9+2` (every second of these).
@@ -26,6 +26,13 @@ pub(crate) struct Faulty {
 
 /// The relay as a command traced by strace; the process id is the relay's own.
 pub(crate) fn traced(call: &str, inject: Option<Fault<'_>>, log: &Path, flags: &[&str]) -> Command {
+    let mut command = strace(call, inject, log);
+    command.args(["serve", "--listen", "127.0.0.1:0"]).args(flags);
+    command
+}
+
+/// The program traced by strace, without arguments.
+fn strace(call: &str, inject: Option<Fault<'_>>, log: &Path) -> Command {
     let installed = Command::new("strace").arg("--version").output().is_ok();
     assert!(installed, "these tests need strace(1): install the package `strace`");
     let mut command = Command::new("strace");
@@ -34,7 +41,7 @@ pub(crate) fn traced(call: &str, inject: Option<Fault<'_>>, log: &Path, flags: &
     if let Some(Fault { call, error, when }) = inject {
         command.arg(format!("--inject={call}:error={error}:when={when}"));
     }
-    command.args([env!("CARGO_BIN_EXE_rdv"), "serve", "--listen", "127.0.0.1:0"]).args(flags);
+    command.arg(env!("CARGO_BIN_EXE_rdv"));
     command
 }
 
@@ -50,6 +57,15 @@ impl Fault<'_> {
         let directory = tempfile::tempdir().expect("a directory");
         let log = directory.path().join("strace.log");
         (traced(self.call, Some(self), &log, flags), log, directory)
+    }
+
+    /// Runs the program with these arguments until it exits.
+    pub(crate) fn run(self, arguments: &[&str]) -> Finished {
+        let directory = tempfile::tempdir().expect("a directory");
+        let log = directory.path().join("strace.log");
+        let mut command = strace(self.call, Some(self), &log);
+        command.args(arguments);
+        Process::start(command).finish()
     }
 }
 

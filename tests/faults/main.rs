@@ -13,6 +13,7 @@ mod injected;
 mod io;
 mod matrix;
 mod process;
+mod random;
 #[path = "../support/mod.rs"]
 mod support;
 mod transfer;

@@ -22,6 +22,7 @@ mod service;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::thread;
@@ -95,5 +96,5 @@ fn run(options: &Options, seed: u64, relay: &mut Lineage, service: &Service) -> 
 
 /// A short one, to be typed again.
 fn random_seed() -> u64 {
-    u64::from(uuid::Uuid::new_v4().as_fields().0)
+    RandomState::new().hash_one(()) >> 32
 }

@@ -1,7 +1,8 @@
 //! Positions of records: UUIDs of version 7 (RFC 9562, section 5.7), so that a later one is
 //! greater, as bytes and as text.
 
-use rustix::rand::{GetRandomFlags, getrandom};
+use crate::ops::random;
+use std::io;
 use uuid::{Builder, Uuid};
 
 /// Random bytes per position.
@@ -20,8 +21,11 @@ pub struct Positions {
 
 impl Positions {
     /// Creates a generator whose first position is greater than `last`.
-    pub fn after(last: Uuid) -> Self {
-        Self { last, block: Box::new([0; RANDOM_BYTES * BLOCK]), used: BLOCK }
+    ///
+    /// # Errors
+    /// If the kernel provides no random bytes: another source could create the same positions.
+    pub fn after(last: Uuid) -> io::Result<Self> {
+        Ok(Self { last, block: Box::new(random::bytes()?), used: 0 })
     }
 
     /// Returns the next position at this time. Within a millisecond, or after the clock was set
@@ -37,8 +41,10 @@ impl Positions {
     fn random(&mut self) -> [u8; RANDOM_BYTES] {
         if self.used == BLOCK {
             // Randomness only distinguishes positions of different sources; it is not needed for
-            // security or order.
-            let _ = getrandom(&mut self.block[..], GetRandomFlags::empty());
+            // security or order. If there is none, the bytes are used again.
+            if let Ok(bytes) = random::bytes() {
+                *self.block = bytes;
+            }
             self.used = 0;
         }
         let start = self.used * RANDOM_BYTES;
@@ -66,7 +72,7 @@ mod tests {
 
     #[test]
     fn positions_increase_whatever_the_clock_does() {
-        let mut positions = Positions::after(Uuid::nil());
+        let mut positions = Positions::after(Uuid::nil()).unwrap();
         let mut last = Uuid::nil();
         for unix_ms in
             [1_700_000_000_000, 1_700_000_000_000, 1_700_000_000_001, 5, -7, 1_700_000_000_001]
@@ -87,7 +93,7 @@ mod tests {
     #[test]
     fn positions_continue_after_those_of_the_previous_process() {
         let far = Builder::from_unix_timestamp_millis(1 << 47, &[0xff; 10]).into_uuid();
-        let next = Positions::after(far).next(1_700_000_000_000);
+        let next = Positions::after(far).unwrap().next(1_700_000_000_000);
         assert!(next > far, "{next} after {far}");
         assert_eq!(next.get_version_num(), 7);
     }

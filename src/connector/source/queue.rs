@@ -59,11 +59,11 @@ impl Queue {
     /// Creates an empty queue that wakes this loop, with a first position after `last`.
     ///
     /// # Errors
-    /// Errors of eventfd(2).
+    /// Errors of eventfd(2) and getrandom(2).
     pub fn new(limits: QueueLimits, waker: Waker, last: Uuid) -> io::Result<Self> {
         let state = QueueState {
             lines: VecDeque::new(),
-            positions: Positions::after(last),
+            positions: Positions::after(last)?,
             spare: Vec::new(),
             held: QueueLimits { records: 0, bytes: 0 },
             verdicts: Vec::new(),

@@ -38,10 +38,13 @@ pub fn receive(settings: &SourceSettings, relay: &str) -> Result<(), Failure> {
     let output = output.map_err(|error| Failure::new(Exit::Local, error.to_string()))?;
     // Before the stream is joined, which uses it up.
     let spilled = settings.record.spill_space().create().map_err(unkept)?;
+    let positions = Positions::after(Uuid::nil());
+    let positions = positions.map_err(|error| Failure::local("cannot create a record", error))?;
     let stream = stream(settings, relay)?;
     let response = judged(stream.get()?, Some(&stream))?;
     let created_ms = wall_ms();
-    let upload = Upload { settings, rules: &rules, stream: &stream, spilled, created_ms };
+    let upload =
+        Upload { settings, rules: &rules, stream: &stream, spilled, positions, created_ms };
     let line = upload.into_line(response)?;
     hand_over(settings, output, line)
 }
@@ -70,11 +73,12 @@ struct Upload<'u> {
     stream: &'u Stream,
     /// The file of a body that is too large for memory.
     spilled: SpilledContent,
+    positions: Positions,
     created_ms: i64,
 }
 
 impl Upload<'_> {
-    fn into_line(self, mut response: Response) -> Result<OutgoingLine, Failure> {
+    fn into_line(mut self, mut response: Response) -> Result<OutgoingLine, Failure> {
         let kind = response.text("Content-Type").map(str::to_owned);
         let encoding = response.text("Content-Encoding").map(str::to_owned);
         let collected = self.collect(&mut response)?;
@@ -87,7 +91,7 @@ impl Upload<'_> {
         envelope.put("rdv.source.path", url.path());
         envelope.put("rdv.source.remote_address", &url.authority());
         let read = Now { monotonic: super::clock::now(), wall_ms: wall_ms() };
-        let position = Positions::after(Uuid::nil()).next(read.wall_ms);
+        let position = self.positions.next(read.wall_ms);
         let media_type = kind.as_deref().unwrap_or_default().as_bytes();
         let kind = self.rules.kind_of(media_type, encoding.as_deref().unwrap_or_default());
         let (head, rest) = match (collected, kind.map_err(|why| unreadable(&why))?) {

@@ -11,6 +11,7 @@ use crate::client::commands::exit::{Exit, Failure};
 use crate::client::commands::interrupt::on_first;
 use crate::client::commands::settings::Preferences;
 use crate::ops::cause;
+use crate::ops::random;
 use crate::ops::stdio;
 use crate::ops::units;
 use crate::socket::SocketClient;
@@ -22,7 +23,6 @@ use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// The maximum length of a name: that of a DNS label (RFC 1035, section 2.3.4).
 const NAME_MAX_BYTES: usize = 63;
@@ -185,9 +185,10 @@ impl Expose {
 
     fn client(&self, relay: &Relay, options: Options) -> Result<SocketClient, Failure> {
         let Connecting { token_file, secret_file, heartbeat, .. } = &self.connecting;
-        let made_up = || Uuid::new_v4().to_string();
-        let secret =
-            credential(secret_file.as_deref(), "RDV_SOCKET_SECRET")?.unwrap_or_else(made_up);
+        let secret = match credential(secret_file.as_deref(), "RDV_SOCKET_SECRET")? {
+            Some(secret) => secret,
+            None => made_up_secret()?,
+        };
         let metadata = self.metadata(secret)?;
         let client = SocketClient::new(&relay.socket.to_string()).map_err(refused)?;
         let client =
@@ -233,6 +234,11 @@ fn watch(ending: &Arc<StopMode>, calls: &Calls, (journal, most): (&Arc<Journal>,
             std::process::exit(Exit::Complete.status().into());
         }
     });
+}
+
+fn made_up_secret() -> Result<String, Failure> {
+    let secret = random::uuid().map(|secret| secret.to_string());
+    secret.map_err(|error| Failure::local("cannot create a secret", error))
 }
 
 fn refused(error: crate::socket::Error) -> Failure {
