@@ -94,8 +94,8 @@ impl<'p> Exchange<'p> {
     }
 
     fn is_done(&self) -> bool {
-        self.sources.iter().all(|source| source.done)
-            && self.destinations.iter().all(|destination| destination.done)
+        self.sources.iter().all(|source| source.side.done)
+            && self.destinations.iter().all(|destination| destination.side.done)
     }
 
     /// Waits for any socket, or for the next time at which something is to be done.
@@ -107,8 +107,9 @@ impl<'p> Exchange<'p> {
         let links = sources.chain(destinations).chain(watcher);
         let polled = links.map(|(link, flags)| PollFd::new(link.descriptor(), flags));
         let mut polled: Vec<PollFd<'_>> = polled.collect();
-        let wakes = self.sources.iter().filter_map(Source::wakes);
-        let wakes = wakes.chain(self.destinations.iter().filter_map(Destination::wakes));
+        let wakes = self.sources.iter().filter_map(|source| source.side.wakes());
+        let wakes = wakes
+            .chain(self.destinations.iter().filter_map(|destination| destination.side.wakes()));
         let wakes = wakes.chain(self.other.map(|(_, at)| at)).chain(self.rescue);
         let next = wakes.min().unwrap_or(self.started + HANG_TIMEOUT);
         // A millisecond at least: poll(2) rounds down.
@@ -120,15 +121,16 @@ impl<'p> Exchange<'p> {
 
     /// What other clients do.
     fn disturb(&mut self, now: Instant, pool: &mut Pool) {
-        if self.sources.iter().all(|source| source.done) {
+        if self.sources.iter().all(|source| source.side.done) {
             self.destinations.iter_mut().for_each(Destination::resume);
         }
         let (Some(source), Some(destination)) = (self.sources.last(), self.destinations.last())
         else {
             return;
         };
-        let left_alone = (source.done && source.upload.faulted && !destination.has_begun())
-            || (destination.done && destination.download.faulted && !source.done);
+        let left_alone =
+            (source.side.done && source.side.outcome.faulted && !destination.has_begun())
+                || (destination.side.done && destination.side.outcome.faulted && !source.side.done);
         if left_alone && !self.rescued {
             let at = *self.rescue.get_or_insert(now + PAUSE);
             if now >= at {
@@ -150,7 +152,7 @@ impl<'p> Exchange<'p> {
 
     fn rescue(&mut self, now: Instant, pool: &mut Pool) {
         match self.plan.rescue {
-            Rescue::Rejoin if self.sources.iter().all(|source| source.done) => {
+            Rescue::Rejoin if self.sources.iter().all(|source| source.side.done) => {
                 self.sources.push(Source::honest(&self.path, self.plan, now));
             }
             Rescue::Rejoin => {
@@ -204,7 +206,7 @@ impl<'p> Exchange<'p> {
 
     /// What is requested after the end.
     pub(super) fn follow_up(&mut self, pool: &mut Pool) {
-        let clean = self.destinations.iter().any(|side| side.download.is_clean());
+        let clean = self.destinations.iter().any(|destination| destination.side.outcome.is_clean());
         if clean {
             self.send_receipt(pool);
         }
@@ -241,7 +243,8 @@ impl<'p> Exchange<'p> {
     fn await_last_event(&mut self, pool: &mut Pool) {
         let Some(mut watcher) = self.watcher.take() else { return };
         // Without one of both sides the stream does not end before its waiting time.
-        let ends = self.destinations.iter().any(|side| side.download.status.is_some());
+        let ends =
+            self.destinations.iter().any(|destination| destination.side.outcome.status.is_some());
         while ends && !watcher.ended() && now() < self.started + HANG_TIMEOUT {
             if !watcher.step(pool) {
                 let socket = watcher.link().descriptor();
@@ -255,8 +258,12 @@ impl<'p> Exchange<'p> {
 
     pub(super) fn into_observed(self) -> Observed {
         Observed {
-            uploads: self.sources.into_iter().map(|side| side.upload).collect(),
-            downloads: self.destinations.into_iter().map(|side| side.download).collect(),
+            uploads: self.sources.into_iter().map(|source| source.side.outcome).collect(),
+            downloads: self
+                .destinations
+                .into_iter()
+                .map(|destination| destination.side.outcome)
+                .collect(),
             ..self.observed
         }
     }

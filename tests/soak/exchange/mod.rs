@@ -1,7 +1,7 @@
 //! Exchanges of one upload and one download that a plan disturbs, and what their ends must be.
 //!
 //! - `plan` what both sides do, from a seed
-//! - `source`, `destination` the two sides; `worker` creates a stream, `driver` drives them
+//! - `source`, `destination` the two sides, `side` what both have; `worker` creates a stream, `driver` drives them
 //! - `link`, `chunks`, `pool` connections that never block
 //! - `pattern`, `random` contents and choices
 //! - `oracle` which outcomes are correct, `tally` their numbers
@@ -16,6 +16,7 @@ mod plan;
 mod pool;
 mod random;
 mod request;
+mod side;
 mod source;
 mod tally;
 mod watcher;

@@ -1,9 +1,8 @@
 //! Which outcomes are correct. A completion must be true in every case; which refusals and
 //! interruptions are expected depends on what the two sides did.
 
-use super::destination::Download;
 use super::plan::{Act, Fault, IN_FLIGHT_MAX, Plan, Rescue};
-use super::source::Upload;
+use super::side::Outcome;
 use crate::support::Ending;
 
 /// The outcome of an exchange that was completed.
@@ -24,8 +23,8 @@ pub(crate) enum Strictness {
 #[derive(Debug, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each is observed independently")]
 pub(crate) struct Observed {
-    pub(crate) uploads: Vec<Upload>,
-    pub(crate) downloads: Vec<Download>,
+    pub(crate) uploads: Vec<Outcome>,
+    pub(crate) downloads: Vec<Outcome>,
     /// Whether it did not end in time.
     pub(crate) hangs: bool,
     /// Whether it was deleted.
@@ -61,7 +60,7 @@ pub(crate) struct Verdict {
     pub(crate) details: String,
 }
 
-impl Download {
+impl Outcome {
     /// Whether it ended as a complete one.
     pub(crate) fn is_clean(&self) -> bool {
         self.status == Some(200) && self.ending == Some(Ending::Complete)
@@ -95,20 +94,20 @@ impl Observed {
         }
         Verdict {
             outcome: self.outcome(),
-            bytes: self.downloads.iter().map(|download| download.received).sum(),
+            bytes: self.downloads.iter().map(|download| download.bytes).sum(),
             details: if problems.is_empty() { String::new() } else { format!("{self:?}") },
             problems,
         }
     }
 
     fn judge_contents(&self, problems: &mut Vec<Problem>) {
-        let offered = self.uploads.iter().map(|upload| upload.offered).max().unwrap_or(0);
+        let offered = self.uploads.iter().map(|upload| upload.bytes).max().unwrap_or(0);
         for download in &self.downloads {
             if let Some(at) = download.wrong {
                 problems.push(Problem::Corruption(format!("byte {at} is not the source's")));
             }
-            if download.received > offered {
-                let received = download.received;
+            if download.bytes > offered {
+                let received = download.bytes;
                 let text = format!("{received} bytes received, of {offered} sent");
                 problems.push(Problem::Corruption(text));
             }
@@ -119,8 +118,8 @@ impl Observed {
         let sent = self.uploads.iter().any(|upload| upload.complete);
         let clean = self.downloads.iter().filter(|download| download.is_clean());
         for download in clean.clone() {
-            if download.received != plan.size || !sent {
-                let received = download.received;
+            if download.bytes != plan.size || !sent {
+                let received = download.bytes;
                 let text = format!("complete download of {received} bytes, of {}", plan.size);
                 problems.push(Problem::FalseCompletion(text));
             }
@@ -131,7 +130,7 @@ impl Observed {
         let accepted = self.uploads.iter().filter(|upload| upload.status == Some(200));
         let delivered = clean.count() > 0
             || self.downloads.iter().any(|download| {
-                download.faulted && plan.size - download.received.min(plan.size) <= IN_FLIGHT_MAX
+                download.faulted && plan.size - download.bytes.min(plan.size) <= IN_FLIGHT_MAX
             });
         for upload in accepted {
             if !delivered || !upload.complete {
@@ -159,8 +158,8 @@ impl Observed {
             if let Some(at) = download.wrong {
                 problems.push(Problem::Corruption(format!("byte {at} is not the API's")));
             }
-            if download.is_clean() && download.received != plan.size {
-                let received = download.received;
+            if download.is_clean() && download.bytes != plan.size {
+                let received = download.bytes;
                 let text = format!("complete response of {received} bytes, of {}", plan.size);
                 problems.push(Problem::FalseCompletion(text));
             }
@@ -178,7 +177,7 @@ impl Observed {
         }
         if plan.is_honest() && !self.deleted {
             let accepted = self.uploads.iter().all(|upload| upload.status == Some(200));
-            if !accepted || !self.downloads.iter().all(Download::is_clean) {
+            if !accepted || !self.downloads.iter().all(Outcome::is_clean) {
                 unexpected("both sides did what is right, without success".to_owned());
             }
             return;
@@ -208,10 +207,10 @@ impl Observed {
         if let Some(status) = self.refused {
             return format!("creation {status}");
         }
-        if self.downloads.iter().any(Download::is_clean) {
+        if self.downloads.iter().any(Outcome::is_clean) {
             return COMPLETE.to_owned();
         }
-        if self.downloads.iter().any(Download::is_cut) {
+        if self.downloads.iter().any(Outcome::is_cut) {
             return "cut".to_owned();
         }
         let mut uploads = self.uploads.iter().rev().filter_map(|upload| upload.status);

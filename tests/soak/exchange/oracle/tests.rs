@@ -18,12 +18,10 @@ fn truncated() -> Plan {
 }
 
 /// A complete exchange, with these changes.
-fn observed(change: impl FnOnce(&mut Upload, &mut Download)) -> Observed {
+fn observed(change: impl FnOnce(&mut Outcome, &mut Outcome)) -> Observed {
     let ending = Some(Ending::Complete);
-    let mut upload =
-        Upload { offered: SIZE, complete: true, status: Some(200), ending, ..Upload::default() };
-    let mut download =
-        Download { status: Some(200), received: SIZE, ending, ..Download::default() };
+    let mut download = Outcome { status: Some(200), ending, bytes: SIZE, ..Outcome::default() };
+    let mut upload = Outcome { complete: true, ..download.clone() };
     change(&mut upload, &mut download);
     Observed { uploads: vec![upload], downloads: vec![download], ..Observed::default() }
 }
@@ -40,10 +38,10 @@ fn problems(plan: &Plan, observed: Observed, strictness: Strictness) -> Vec<&'st
     names.collect()
 }
 
-fn half(upload: &mut Upload, download: &mut Download) {
-    (upload.offered, upload.complete, upload.faulted) = (SIZE / 2, false, true);
+fn half(upload: &mut Outcome, download: &mut Outcome) {
+    (upload.bytes, upload.complete, upload.faulted) = (SIZE / 2, false, true);
     (upload.status, upload.ending) = (None, None);
-    (download.received, download.ending) = (SIZE / 2, Some(Ending::Closed));
+    (download.bytes, download.ending) = (SIZE / 2, Some(Ending::Closed));
 }
 
 #[test]
@@ -64,7 +62,7 @@ fn false_outcomes_are_problems_of_every_relay() {
             truncated(),
             observed(|put, get| {
                 half(put, get);
-                get.received += 1;
+                get.bytes += 1;
             }),
             &["corruption"],
         ),
@@ -104,7 +102,7 @@ fn false_outcomes_are_problems_of_every_relay() {
 fn a_refusal_is_accepted_only_from_a_faulty_relay() {
     let refused = || {
         observed(|put, get| {
-            (put.status, get.status, get.received) = (Some(502), Some(502), 0);
+            (put.status, get.status, get.bytes) = (Some(502), Some(502), 0);
         })
     };
     assert_eq!(problems(&honest(), refused(), Strictness::Exact), ["unexpected"]);
