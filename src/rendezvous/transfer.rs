@@ -4,10 +4,23 @@
 //! Bytes are sent in this order: `ahead` (download head, chunk framing, body bytes already framed),
 //! then `loose` (body bytes in user memory, not framed yet), then the pipe, then `behind` (body
 //! bytes in user memory that were received after those in the pipe).
+//!
+//! `step` and `outcome` are what it plans and how it ends, `ahead` holds what is sent first,
+//! `partial_upload` what is left to another destination.
 
+mod ahead;
+mod outcome;
+mod partial_upload;
+mod step;
+
+pub use outcome::{Loss, TransferOutcome};
+pub use partial_upload::PartialUpload;
+pub use step::{Ready, Step};
+
+use self::ahead::Ahead;
+use self::step::at_most;
 use super::stream::Side;
 use crate::http::body::{BodyDecoder, BodyError};
-use crate::http::chunked::{ChunkError, LAST_CHUNK, write_chunk_head};
 use crate::http::framing::Framing;
 use crate::http::repr_digest::ReprDigest;
 use std::ops::Range;
@@ -44,102 +57,6 @@ pub enum Delimiter {
     Close,
 }
 
-/// Whether the two sockets may be ready, as far as known.
-#[derive(Clone, Copy, Debug)]
-pub struct Ready {
-    /// The source may have data to read.
-    pub source: bool,
-    /// The destination may accept data.
-    pub destination: bool,
-}
-
-/// The next step. After each step the caller reports the result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Send [`Transfer::prefix`]; report [`Transfer::sent`]. With `more`, [`Step::Drain`] follows.
-    Send {
-        /// More bytes follow in the same turn.
-        more: bool,
-    },
-    /// Move this many bytes from the pipe to the destination; report [`Transfer::drained`].
-    Drain {
-        /// All bytes in the pipe.
-        bytes: usize,
-    },
-    /// Move body bytes from the source into the pipe; report [`Transfer::filled`]. Without a pipe,
-    /// and with none of its bytes in one, [`Step::Copy`] is equivalent.
-    Fill {
-        /// Maximum bytes to move.
-        max_bytes: usize,
-    },
-    /// Read chunk framing from the source; report [`Transfer::received`], [`Transfer::keep`].
-    ReadFraming {
-        /// Maximum bytes to read.
-        max_bytes: usize,
-    },
-    /// Read from the source and send to the destination; report [`Transfer::received`],
-    /// [`Transfer::announce`], [`Transfer::gathered`].
-    Copy {
-        /// Maximum bytes to read.
-        max_bytes: usize,
-    },
-    /// Wait until this side is ready.
-    Wait(Side),
-    /// The transfer has ended, and nothing is pending.
-    Done(TransferOutcome),
-}
-
-impl Step {
-    /// Whether it reads from the source.
-    pub fn takes(self) -> bool {
-        match self {
-            Self::Fill { .. } | Self::ReadFraming { .. } | Self::Copy { .. } => true,
-            Self::Send { .. } | Self::Drain { .. } | Self::Wait(_) | Self::Done(_) => false,
-        }
-    }
-
-    /// Limits the step to `bytes` from the source. Reads of chunk framing are not limited.
-    #[must_use]
-    pub fn at_most(self, bytes: u64) -> Self {
-        match self {
-            Self::Fill { max_bytes } => Self::Fill { max_bytes: at_most(bytes, max_bytes) },
-            Self::Copy { max_bytes } => Self::Copy { max_bytes: at_most(bytes, max_bytes) },
-            Self::Send { .. }
-            | Self::Drain { .. }
-            | Self::ReadFraming { .. }
-            | Self::Wait(_)
-            | Self::Done(_) => self,
-        }
-    }
-}
-
-/// How a side was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// It closed or reset its connection.
-    Closed,
-    /// Its socket failed.
-    Failed,
-    /// It neither sent nor accepted a byte before the timeout.
-    Stalled,
-}
-
-/// How a transfer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TransferOutcome {
-    /// The complete body was handed to the destination's socket.
-    Complete,
-    /// The source ended early; what it sent was handed over, and must not look complete.
-    SourceGone(Loss),
-    /// The source's framing was invalid; what it sent before was handed over.
-    SourceBroken(ChunkError),
-    /// The source's body is longer than this many bytes, its maximum; the chunks before were handed
-    /// over.
-    SourceTooLarge(u64),
-    /// The destination accepts no more.
-    DestinationGone(Loss),
-}
-
 /// The permitted use of the pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PipeUse {
@@ -152,50 +69,6 @@ enum PipeUse {
     Leave,
 }
 
-/// The progress of the download's chunk framing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FramingProgress {
-    Nothing,
-    SomeChunk,
-    LastChunk,
-}
-
-/// An upload with its parse state, to be resumed by another transfer.
-#[derive(Clone, Debug)]
-pub struct PartialUpload {
-    decoder: BodyDecoder,
-    body_max: u64,
-    digest: Option<Box<ReprDigest>>,
-    /// Body bytes that were read but handed to no destination.
-    body: Vec<u8>,
-    /// Why it is interrupted: invalid framing, for one, must survive a change of the destination.
-    lost: Option<TransferOutcome>,
-}
-
-impl PartialUpload {
-    /// Creates an upload of which nothing was read.
-    fn new(decoder: BodyDecoder) -> Self {
-        Self { decoder, body_max: u64::MAX, digest: None, body: Vec::new(), lost: None }
-    }
-
-    /// Whether it was read to its end.
-    pub fn is_read(&self) -> bool {
-        self.decoder.is_over()
-    }
-
-    /// Whether `bytes` that were already sent may contain all that remains of it.
-    pub fn may_end_within(&self, bytes: u64) -> bool {
-        if self.lost.is_some() {
-            // The next destination is notified of the error.
-            return true;
-        }
-        match self.decoder.still_to_come() {
-            Some(left) => bytes >= left,
-            None => bytes > 0,
-        }
-    }
-}
-
 /// A body between two sockets.
 #[derive(Debug)]
 pub struct Transfer {
@@ -205,10 +78,7 @@ pub struct Transfer {
     /// Why the upload is interrupted before its end.
     source_lost: Option<TransferOutcome>,
     download: Delimiter,
-    ahead: Vec<u8>,
-    ahead_sent: usize,
-    /// How many of the unsent bytes at the start of `ahead` are not body.
-    ahead_framing: usize,
+    ahead: Ahead,
     loose: Vec<u8>,
     piped: usize,
     after_pipe: Vec<u8>,
@@ -216,7 +86,6 @@ pub struct Transfer {
     head_started: bool,
     /// The head is sent before there is any body.
     head_at_once: bool,
-    framed: FramingProgress,
     destination_lost: Option<Loss>,
     transferred: u64,
     /// How many of them passed through the pipe.
@@ -251,16 +120,13 @@ impl Transfer {
             body_max: upload.body_max,
             source_lost: upload.lost,
             download,
-            ahead_framing: head.len(),
-            ahead: head,
-            ahead_sent: 0,
+            ahead: Ahead::new(head),
             loose: upload.body,
             piped: 0,
             after_pipe: Vec::new(),
             pipe_may: PipeUse::Grow,
             head_started: false,
             head_at_once: false,
-            framed: FramingProgress::Nothing,
             destination_lost: None,
             transferred: 0,
             spliced: 0,
@@ -296,9 +162,8 @@ impl Transfer {
     /// one left.
     pub fn give_upload_back(mut self) -> PartialUpload {
         debug_assert!(!self.head_started && self.piped == 0, "no byte of the body is lost");
-        // The head and the framing of the first chunk are at the start; they were for this
-        // destination.
-        let mut body = self.ahead.split_off(self.ahead_framing);
+        // The head and the framing of the first chunk were for this destination.
+        let mut body = self.ahead.into_body();
         body.append(&mut self.loose);
         body.append(&mut self.after_pipe);
         body.shrink_to_fit();
@@ -341,7 +206,8 @@ impl Transfer {
 
     /// Returns the body bytes read from the source so far.
     pub fn taken(&self) -> u64 {
-        self.transferred + (self.held() - self.ahead_framing + self.piped) as u64
+        let held = self.ahead.body() + self.loose.len() + self.after_pipe.len();
+        self.transferred + (held + self.piped) as u64
     }
 
     /// Whether any byte of the download's head was sent.
@@ -399,7 +265,7 @@ impl Transfer {
 
     /// Returns the bytes that [`Step::Send`] and [`Step::Copy`] send first.
     pub fn prefix(&self) -> &[u8] {
-        &self.ahead[self.ahead_sent..]
+        self.ahead.unsent()
     }
 
     /// Plans the next step.
@@ -465,14 +331,10 @@ impl Transfer {
     /// Frames `extra` body bytes of the caller, which are sent right after [`Transfer::prefix`],
     /// together with the held ones.
     pub fn announce(&mut self, extra: usize) {
-        debug_assert_eq!(self.prefix().len(), self.ahead_framing, "framed bytes leave first");
+        debug_assert_eq!(self.ahead.body(), 0, "framed bytes leave first");
         let body = self.loose.len() + self.piped + extra;
         if self.download == Delimiter::Chunks && body > 0 {
-            let before = self.ahead.len();
-            self.end_chunk();
-            write_chunk_head(&mut self.ahead, body as u64);
-            self.ahead_framing += self.ahead.len() - before;
-            self.framed = FramingProgress::SomeChunk;
+            self.ahead.add_chunk_head(body);
         }
         self.ahead.append(&mut self.loose);
         if self.piped > 0 {
@@ -491,7 +353,7 @@ impl Transfer {
             let skipped = of_pieces.min(piece.len());
             of_pieces -= skipped;
             if skipped < piece.len() {
-                self.ahead.extend_from_slice(&bytes[piece.start + skipped..piece.end]);
+                self.ahead.extend(&bytes[piece.start + skipped..piece.end]);
                 self.copy_max = COPY_SLOW;
             }
         }
@@ -499,18 +361,10 @@ impl Transfer {
 
     /// Notes that the destination accepted `count` bytes of [`Transfer::prefix`].
     pub fn sent(&mut self, count: usize) {
-        let framing = count.min(self.ahead_framing);
         self.head_started |= count > 0;
-        self.ahead_framing -= framing;
-        self.transferred += (count - framing) as u64;
-        self.ahead_sent += count;
-        if self.ahead_sent == self.ahead.len() {
-            self.ahead_sent = 0;
-            self.ahead.clear();
-            self.ahead.shrink_to(COPY_SLOW);
-            if self.piped == 0 {
-                self.pipe_done();
-            }
+        self.transferred += self.ahead.sent(count) as u64;
+        if self.prefix().is_empty() && self.piped == 0 {
+            self.pipe_done();
         }
     }
 
@@ -628,38 +482,18 @@ impl Transfer {
 
     /// Adds the last chunk after the complete body was sent.
     fn frame_the_end(&mut self) {
-        let body_is_out = self.piped == 0 && self.prefix().len() == self.ahead_framing;
-        if self.download != Delimiter::Chunks
-            || self.framed == FramingProgress::LastChunk
-            || !self.upload_complete()
-            || !body_is_out
-        {
-            return;
-        }
-        let before = self.ahead.len();
-        self.end_chunk();
-        self.ahead.extend_from_slice(LAST_CHUNK);
-        self.ahead_framing += self.ahead.len() - before;
-        self.framed = FramingProgress::LastChunk;
-    }
-
-    /// Ends the previous chunk; its line end is written with the bytes that follow.
-    fn end_chunk(&mut self) {
-        if self.framed == FramingProgress::SomeChunk {
-            self.ahead.extend_from_slice(b"\r\n");
+        let body_is_out = self.piped == 0 && self.ahead.body() == 0;
+        if self.download == Delimiter::Chunks && self.upload_complete() && body_is_out {
+            self.ahead.add_last_chunk();
         }
     }
 
     /// Whether `ahead` must be sent now; a head alone waits for the first body byte or the end.
     fn must_send(&self) -> bool {
-        let held = self.prefix().len();
-        let has_body = held > self.ahead_framing || self.pipe_may == PipeUse::Leave;
-        held > 0 && (has_body || self.head_started || self.head_at_once || self.upload_complete())
+        let has_body = self.ahead.body() > 0 || self.pipe_may == PipeUse::Leave;
+        let held = !self.prefix().is_empty();
+        held && (has_body || self.head_started || self.head_at_once || self.upload_complete())
     }
-}
-
-fn at_most(bytes: u64, max: usize) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX).min(max)
 }
 
 #[cfg(test)]
