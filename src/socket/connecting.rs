@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tungstenite::handshake::derive_accept_key;
 
-/// How long the server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout for the server's response.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Maximum bytes of a refusal's body that are read.
 const REFUSAL_MAX_BYTES: u64 = 16 << 10;
@@ -64,7 +64,7 @@ pub(super) fn switch(
     mut connection: Connection,
     request: &[u8],
 ) -> Result<(Connection, AnswerHead), Error> {
-    connection.limit_to(clock::now(), PATIENCE);
+    connection.limit_to(clock::now(), ANSWER_TIMEOUT);
     // A server that responds before it has read the request gives the reason in its response.
     let _ = connection.send(request, false)?;
     let head = connection.head()?;

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 
-PATIENCE_S = 60
+TIMEOUT_S = 60
 OTHERS = {"text", "json", "toml", "yaml", "http", "ini", "rust"}
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # Variable parts as they are on a page, and as patterns.
@@ -127,7 +127,7 @@ class Page:
         ends = "" if is_console else "set -e\n"
         process, output = self.start(self.live(ends + "\n".join(commands)))
         wanted, groups = pattern("\n".join(expected).strip(), self.known)
-        where, until = f"{self.name}:{number}", time.monotonic() + PATIENCE_S
+        where, until = f"{self.name}:{number}", time.monotonic() + TIMEOUT_S
         while True:
             ended = process.poll()
             printed = self.printed(output).strip()
@@ -145,7 +145,7 @@ class Page:
     def finish(self):
         for where, process in self.running:
             try:
-                process.wait(PATIENCE_S)
+                process.wait(TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 sys.exit(f"{where}: does not end")

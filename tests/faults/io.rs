@@ -12,7 +12,7 @@ use crate::transfer::{BODIES, Verdict, assert_recovered, attempt};
 
 /// An injected `EAGAIN` from a ready socket is not followed by an event. Then the relay's timeout
 /// has to end the transfer, so it is short.
-const IMPATIENT: [&str; 10] = [
+const SHORT_TIMEOUTS: [&str; 10] = [
     "--ttl",
     "1s",
     "--idle-timeout",
@@ -44,7 +44,7 @@ fn assert_all_complete(call: &str, error: &str, when: &str) {
 /// Every transfer ends correctly although these calls fail, and later ones complete. Returns the
 /// number of failed ones.
 fn assert_outcomes_agree(call: &str, error: &str, when: &str) -> usize {
-    let faulty = Fault { call, error, when }.relay(&IMPATIENT);
+    let faulty = Fault { call, error, when }.relay(&SHORT_TIMEOUTS);
     let before = faulty.relay.descriptors();
     let verdicts = BODIES.map(|body| attempt(&faulty.relay, body));
     faulty.await_strikes(1);

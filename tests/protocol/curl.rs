@@ -218,9 +218,9 @@ fn a_refused_upload_receives_the_response() {
     let (relay, here) = (Relay::start(&[]), directory());
     write_pattern(&here.path().join("up"), 20 << 20);
     let url = relay.url(&format!("/stream/{}", crate::support::UNKNOWN));
-    for patience in [&["-H", "Expect:"][..], &["-H", "Expect: 100-continue"]] {
+    for expect in [&["-H", "Expect:"][..], &["-H", "Expect: 100-continue"]] {
         let output =
-            run(curl(&here, &[patience, &["-T", "up", "-w", "%{http_code}", &url]].concat()));
+            run(curl(&here, &[expect, &["-T", "up", "-w", "%{http_code}", &url]].concat()));
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(text.contains("SessionNotFoundError") && text.ends_with("404"), "{text}");
     }

@@ -144,7 +144,7 @@ impl DestinationCommand {
             dispatch: Dispatch::start(ways, &shared)?,
             acks: standard_output().map_err(|error| Failure::local("standard output", error))?,
             space: SpillSpace::new(self.temporary.clone(), "--temporary", u64::MAX),
-            patience: timeout.max(Duration::from_millis(1)),
+            ack_timeout: timeout.max(Duration::from_millis(1)),
         };
         take_in(intake, input, &shared)?;
         acknowledge_input(&events, workers, timeout)

@@ -101,7 +101,7 @@ pub(super) struct InputReader {
     /// The space for large content.
     pub(super) space: Arc<SpillSpace>,
     /// Maximum time for a source to read an acknowledgement.
-    pub(super) patience: Duration,
+    pub(super) ack_timeout: Duration,
 }
 
 impl InputReader {
@@ -143,7 +143,7 @@ impl InputReader {
                 Err(error) => return Err(failed(error)),
             };
             let answers = source.try_clone().map_err(failed)?;
-            answers.set_write_timeout(Some(self.patience)).map_err(failed)?;
+            answers.set_write_timeout(Some(self.ack_timeout)).map_err(failed)?;
             let acks = Acks::new(Answers(answers), false);
             note(self.copy_body(&source, name, &acks)?, name);
             // The next source may resend the same records; they must follow these.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub struct Pending {
     state: Mutex<PendingState>,
-    patience: Duration,
+    ack_timeout: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -32,9 +32,9 @@ struct PendingState {
 impl Pending {
     /// Creates an empty set. Each sender waits for this time at most; records up to `last` have no
     /// sender.
-    pub fn new(patience: Duration, last: Uuid) -> Self {
+    pub fn new(ack_timeout: Duration, last: Uuid) -> Self {
         let state = PendingState { known: last, ..PendingState::default() };
-        Self { state: Mutex::new(state), patience }
+        Self { state: Mutex::new(state), ack_timeout }
     }
 
     fn lock(&self) -> MutexGuard<'_, PendingState> {
@@ -43,7 +43,7 @@ impl Pending {
 
     /// Adds the senders of these lines.
     pub fn add(&self, lines: &[OutgoingLine], queue: &Queue) {
-        let until = now() + self.patience;
+        let until = now() + self.ack_timeout;
         let mut state = self.lock();
         for line in lines {
             let Some(ticket) = line.ticket else { continue };

@@ -55,12 +55,12 @@ impl PollSet {
         if self.stdin {
             questions.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
         }
-        let patience = self.until.map_or(PollTimeout::NONE, |at| {
+        let timeout = self.until.map_or(PollTimeout::NONE, |at| {
             // Rounded up, to avoid a busy loop during the last millisecond.
             let left = at.saturating_duration_since(now()) + Duration::from_millis(1);
             PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
         });
-        poll(&mut questions, patience).ok()?;
+        poll(&mut questions, timeout).ok()?;
         let answer = |question: Option<&PollFd<'_>>| {
             question.and_then(PollFd::revents).unwrap_or(PollFlags::empty())
         };

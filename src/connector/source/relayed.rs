@@ -6,7 +6,7 @@
 //! record is delivered, and cannot be later.
 
 use super::accept_rules::{AcceptRules, JsonParts, Kind};
-use super::delivery::{self, AckInput, Delivery, DeliveryTimeouts, RecordFeed};
+use super::delivery::{self, Delivery, RecordFeed};
 use super::envelope::{Envelope, Payload, TAIL};
 use super::line::{Body, LineTail, OutgoingLine};
 use super::output::Output;
@@ -157,9 +157,8 @@ fn hand_over(settings: &SourceSettings, output: Output, line: OutgoingLine) -> R
     work.give(WorkerCommand::Finish);
     let outcome = Arc::new(Mutex::new(None));
     let feed = SingleRecord { line: Some(line), outcome: Arc::clone(&outcome) };
-    let (acknowledging, patience): (AckInput, DeliveryTimeouts) =
-        super::serve::ack_settings(settings, &output);
-    let delivery = Delivery::new(feed, work, output, (acknowledging, patience));
+    let acking = super::serve::ack_settings(settings, &output);
+    let delivery = Delivery::new(feed, work, output, acking);
     delivery::run(&Mutex::new(delivery));
     let outcome = outcome.lock().map(|outcome| *outcome).ok().flatten();
     match outcome {

@@ -39,8 +39,8 @@ fn after_a_crash_the_name_is_awaited() {
     let crashed = exposed(&url(&api), &relay, &[]);
     crashed.signal(Signal::SIGKILL);
     crashed.finish();
-    let impatient = expose(&url(&api), &relay.url(""), &["--name-timeout", "0s"]).finish();
-    assert_eq!(impatient.status.code(), Some(5), "{}", impatient.stderr);
+    let refused = expose(&url(&api), &relay.url(""), &["--name-timeout", "0s"]).finish();
+    assert_eq!(refused.status.code(), Some(5), "{}", refused.stderr);
     let next = exposed(&url(&api), &relay, &[]);
     assert_eq!(relay.exchange(&ask("GET", "/api/billing/")).status(), 200);
     let stderr = end(next).stderr;

@@ -167,8 +167,8 @@ fn a_response_that_takes_too_long_times_out() {
             let _ = released.lock().expect("it").recv();
             Response::new(Body::from("late"))
         });
-        let impatient = ends.accepted.clone().with_timeout(Duration::from_millis(50));
-        let error = impatient.round_trip(get("/slow")).expect_err("it is late");
+        let hurried = ends.accepted.clone().with_timeout(Duration::from_millis(50));
+        let error = hurried.round_trip(get("/slow")).expect_err("it is late");
         assert!(matches!(error, Error::Timeout(_)), "{dialect:?}: {error}");
         assert_eq!(receiver.recv().expect("the handler runs"), "/slow");
         drop(release);

@@ -17,7 +17,7 @@ use crate::support::{Process, eventually};
 
 /// Between two looks at strace, and after how many it is killed.
 const LOOK: Duration = Duration::from_millis(5);
-const PATIENCE: u32 = 400;
+const LOOKS_MAX: u32 = 400;
 
 thread_local! {
     static LAST_LOG: Cell<String> = const { Cell::new(String::new()) };
@@ -74,7 +74,7 @@ impl Tracer {
             match look {
                 0 => _ = kill(Pid::from_raw(id), Signal::SIGTERM),
                 // It waits for a process that ended with one of its threads not reaped.
-                PATIENCE => _ = self.child.kill(),
+                LOOKS_MAX => _ = self.child.kill(),
                 _ => {}
             }
             thread::sleep(LOOK);

@@ -66,7 +66,7 @@ impl<F: RecordFeed> Delivery<F> {
         let limited = !durable && can_refuse;
         [
             absent.then(|| now() + RETRY),
-            self.stuck.filter(|_| limited).map(|since| since + self.patience.hand_over),
+            self.stuck.filter(|_| limited).map(|since| since + self.timeouts.hand_over),
             self.unacknowledged.values().next().map(|(_, until)| *until).filter(|_| !durable),
             self.gone,
             self.again,
@@ -83,9 +83,9 @@ impl<F: RecordFeed> Delivery<F> {
             log::info!("a consumer connected");
             self.reopen_to_new(None);
         }
-        let patient = self.feed.is_durable()
-            || self.stuck.is_none_or(|since| now < since + self.patience.hand_over);
-        if !patient {
+        let in_time = self.feed.is_durable()
+            || self.stuck.is_none_or(|since| now < since + self.timeouts.hand_over);
+        if !in_time {
             self.give_up_on_waiting();
         }
         // Durable records are acknowledged later, or sent again to the next consumer.

@@ -90,7 +90,7 @@ pub struct Delivery<F> {
     output: Output,
     acknowledging: AckInput,
     acks: Acks,
-    patience: DeliveryTimeouts,
+    timeouts: DeliveryTimeouts,
     /// Lines not delivered yet.
     lines: VecDeque<OutgoingLine>,
     /// Bytes of the first line that were sent.
@@ -150,7 +150,7 @@ impl<F: RecordFeed> Delivery<F> {
         feed: F,
         work: Arc<WorkerHandle>,
         output: Output,
-        (acknowledging, patience): (AckInput, DeliveryTimeouts),
+        (acknowledging, timeouts): (AckInput, DeliveryTimeouts),
     ) -> Self {
         Self {
             feed,
@@ -158,7 +158,7 @@ impl<F: RecordFeed> Delivery<F> {
             output,
             acknowledging,
             acks: Acks::default(),
-            patience,
+            timeouts,
             lines: VecDeque::new(),
             sent: 0,
             piece: (Vec::new(), 0),
@@ -218,7 +218,7 @@ impl<F: RecordFeed> Delivery<F> {
             return true;
         }
         let now = now();
-        let stuck = self.stuck.is_some_and(|since| since + self.patience.hand_over <= now);
+        let stuck = self.stuck.is_some_and(|since| since + self.timeouts.hand_over <= now);
         let late = self.unacknowledged.values().next().is_some_and(|(_, until)| *until <= now);
         self.feed.is_durable() && (stuck || late)
     }
@@ -260,7 +260,7 @@ impl<F: RecordFeed> Delivery<F> {
         }
         self.output.close();
         if for_good {
-            self.gone = Some(now() + self.patience.hand_over);
+            self.gone = Some(now() + self.timeouts.hand_over);
             self.reopen_to_new(Some(Busy::ConsumerGone));
         }
     }

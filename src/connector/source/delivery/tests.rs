@@ -64,9 +64,9 @@ impl RecordFeed for OneByOne {
 }
 
 fn delivery(feed: &OneByOne, output: Output) -> Delivery<OneByOne> {
-    let patience = DeliveryTimeouts { hand_over: Duration::ZERO, acknowledge: Duration::ZERO };
+    let timeouts = DeliveryTimeouts { hand_over: Duration::ZERO, acknowledge: Duration::ZERO };
     let work = Arc::new(WorkerHandle::new().unwrap());
-    Delivery::new(feed.clone(), work, output, (AckInput::No, patience))
+    Delivery::new(feed.clone(), work, output, (AckInput::No, timeouts))
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl<F: RecordFeed> Delivery<F> {
         if matches!(self.acknowledging, AckInput::No) {
             return self.feed.created(lines);
         }
-        let until = now() + self.patience.acknowledge;
+        let until = now() + self.timeouts.acknowledge;
         self.unacknowledged.extend(lines.into_iter().map(|line| (line.position, (line, until))));
     }
 

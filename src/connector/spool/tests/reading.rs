@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// Long enough for a starting thread.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_long_record_is_written_and_read_in_pieces() {
@@ -108,7 +108,7 @@ fn a_reader_waits_for_new_records() {
                     spool.save().unwrap();
                     all.push(record);
                 }
-                match reader.wait(PATIENCE) {
+                match reader.wait(TIMEOUT) {
                     WaitResult::Grown => {}
                     WaitResult::Closed => return all,
                     WaitResult::TimedOut => panic!("nothing came"),

@@ -170,8 +170,8 @@ fn one_request_removes_a_bounded_number_of_streams() {
 fn the_oldest_overdue_stream_gives_way_after_a_hand_over_too() {
     let (mut registry, now) = begin();
     registry.limits.streams = 2;
-    let [patient, second, third] = [1, 2, 3].map(Uuid::from_u128);
-    let key = registry.create(patient, None, creator(1), now).unwrap();
+    let [first, second, third] = [1, 2, 3].map(Uuid::from_u128);
+    let key = registry.create(first, None, creator(1), now).unwrap();
     let late = later(now);
     registry.wait_until(key, later(late).monotonic, now);
     registry.create(second, None, creator(2), late).unwrap();
