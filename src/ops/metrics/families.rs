@@ -1,10 +1,11 @@
 //! Families of metrics with one label, looked up once: each becomes an array indexed by the number
 //! of the label's value.
 
+use prometheus_client::metrics::TypedMetric;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge as SignedGauge;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An integer gauge.
@@ -20,14 +21,14 @@ pub(super) struct Name {
     pub help: &'static str,
 }
 
-/// Registers a counter for each value of a label.
-pub(super) fn counters<const N: usize>(
+/// Registers a metric for each value of a label.
+pub(super) fn family<M: Metric + TypedMetric + Clone + Default, const N: usize>(
     registry: &mut Registry,
     Name { name, help }: Name,
     label: &'static str,
     values: [&'static str; N],
-) -> [Counter; N] {
-    let family = Family::<Label, Counter>::default();
+) -> [M; N] {
+    let family = Family::<Label, M>::default();
     registry.register(name, help, family.clone());
     values.map(|value| family.get_or_create_owned(&[(label, value)]))
 }
@@ -44,30 +45,15 @@ pub(super) fn byte_counters<const N: usize>(
     values.map(|value| family.get_or_create_owned(&[(label, value)]))
 }
 
-/// Registers a gauge for each value of a label.
-pub(super) fn gauges<const N: usize>(
+/// Registers a metric without a label.
+pub(super) fn metric<M: Metric + Clone + Default>(
     registry: &mut Registry,
-    Name { name, help }: Name,
-    label: &'static str,
-    values: [&'static str; N],
-) -> [Gauge; N] {
-    let family = Family::<Label, Gauge>::default();
-    registry.register(name, help, family.clone());
-    values.map(|value| family.get_or_create_owned(&[(label, value)]))
-}
-
-/// Registers a counter without a label.
-pub(super) fn counter(registry: &mut Registry, name: &'static str, help: &'static str) -> Counter {
-    let counter = Counter::default();
-    registry.register(name, help, counter.clone());
-    counter
-}
-
-/// Registers a gauge without a label.
-pub(super) fn gauge(registry: &mut Registry, name: &'static str, help: &'static str) -> Gauge {
-    let gauge = Gauge::default();
-    registry.register(name, help, gauge.clone());
-    gauge
+    name: &'static str,
+    help: &'static str,
+) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
 }
 
 /// Sets a counter to a value counted elsewhere.

@@ -19,7 +19,7 @@ pub use scraped::RelayStats;
 pub use settings::MetricsSettings;
 
 use crate::api::{Busy, RouteName};
-use families::{Name, byte_counters, counter, counters};
+use families::{Name, byte_counters, family, metric};
 use labels::{OTHER_STATUS, STATUSES, status_number};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
@@ -83,7 +83,7 @@ impl Metrics {
         Self {
             requests,
             answered: Box::new([const { [const { None }; STATUSES.len() + 1] }; _]),
-            refusals: counters(&mut registry, REFUSALS, "reason", Busy::ALL.map(Busy::name)),
+            refusals: family(&mut registry, REFUSALS, "reason", Busy::ALL.map(Busy::name)),
             relayed: byte_counters(&mut registry, RELAYED, "path", Path::ALL.map(Path::name)),
             pairing_wait: seconds(
                 &mut registry,
@@ -103,7 +103,7 @@ impl Metrics {
                 "Turns of the event loop, without the wait for events",
                 &TURN_SECONDS,
             ),
-            accept_pauses: counter(
+            accept_pauses: metric(
                 &mut registry,
                 "rdv_accept_pauses",
                 "Times accepting paused because descriptors or memory were out",

@@ -1,6 +1,6 @@
 //! Figures that are not counted as they change, but looked up at each scrape.
 
-use super::families::{Gauge, Name, counter, gauge, gauges, set_all, take_over};
+use super::families::{Gauge, Name, family, metric, set_all, take_over};
 use super::labels::ConnPhase;
 use super::process::Process;
 use crate::rendezvous::{StateCounts, StreamState};
@@ -71,17 +71,17 @@ impl Scraped {
         let ends = std::array::from_fn(|end| states[StreamState::ACTIVE + end]);
         let phases = ConnPhase::ALL.map(ConnPhase::name);
         Self {
-            streams: gauges(registry, STREAMS, "state", states),
-            ended: super::families::counters(registry, ENDED, "outcome", ends),
-            connections: gauges(registry, CONNECTIONS, "phase", phases),
-            pipes_open: gauges(registry, PIPES_OPEN, "size", PIPE_SIZES),
-            pipes_lent: gauges(registry, PIPES_LENT, "size", PIPE_SIZES),
-            pipes_refused: counter(
+            streams: family(registry, STREAMS, "state", states),
+            ended: family(registry, ENDED, "outcome", ends),
+            connections: family(registry, CONNECTIONS, "phase", phases),
+            pipes_open: family(registry, PIPES_OPEN, "size", PIPE_SIZES),
+            pipes_lent: family(registry, PIPES_LENT, "size", PIPE_SIZES),
+            pipes_refused: metric(
                 registry,
                 "rdv_pipes_refused",
                 "Times a transfer found no free pipe and copied instead",
             ),
-            run_queue: gauge(
+            run_queue: metric(
                 registry,
                 "rdv_run_queue_length",
                 "Connections and transfers that wait for their turn",
@@ -91,30 +91,30 @@ impl Scraped {
                 "rdv_held",
                 "Body bytes all transfers hold in user memory until their destinations take them",
             ),
-            max_connections: gauge(
+            max_connections: metric(
                 registry,
                 "rdv_connections_max",
                 "Maximum concurrent connections",
             ),
-            max_streams: gauge(registry, "rdv_streams_max", "Maximum streams"),
-            dropped_lines: counter(
+            max_streams: metric(registry, "rdv_streams_max", "Maximum streams"),
+            dropped_lines: metric(
                 registry,
                 "rdv_access_log_lines_dropped",
                 "Lines of the access log that were dropped because its writer did not keep up",
             ),
-            degraded: gauges(registry, DEGRADED, "reason", DEGRADED_REASONS),
+            degraded: family(registry, DEGRADED, "reason", DEGRADED_REASONS),
             cpu_seconds: cpu_seconds(registry),
             resident: byte_gauge(
                 registry,
                 "process_resident_memory",
                 "Resident memory of the process",
             ),
-            open_descriptors: gauge(
+            open_descriptors: metric(
                 registry,
                 "process_open_fds",
                 "File descriptors the process has open",
             ),
-            max_descriptors: gauge(registry, "process_max_fds", "Maximum open file descriptors"),
+            max_descriptors: metric(registry, "process_max_fds", "Maximum open file descriptors"),
         }
     }
 
