@@ -70,6 +70,23 @@ pub(crate) fn echo() -> Server {
     })
 }
 
+/// An API that answers one request before it is complete, and echoes its chunks, one line each.
+pub(crate) fn echo_chunks() -> Server {
+    Server::start(|connection| {
+        connection.head()?;
+        connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        let mut size = connection.size_line()?;
+        while size > 0 {
+            let line = connection.line()?;
+            connection.send(format!("{size:x}\r\n{line}\r\n"))?;
+            size = connection.size_line()?;
+        }
+        connection.line()?;
+        connection.send("0\r\n\r\n")?;
+        Ok(None)
+    })
+}
+
 fn ask(
     agent: &SocketConnection,
     method: Method,

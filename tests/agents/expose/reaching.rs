@@ -5,7 +5,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 use std::thread;
 
-use crate::expose::command::{echo, end, expose, url};
+use crate::expose::command::{echo, echo_chunks, end, expose, url};
 use crate::expose::server::Server;
 use crate::expose::through_relay::{await_tunnels, exposed};
 use crate::support::{
@@ -43,20 +43,7 @@ fn an_api_is_reached_over_tls() {
 
 #[test]
 fn a_response_may_overlap_with_its_request_over_tls() {
-    let (authority, relay) = (Authority::new(), Relay::start(&[]));
-    let api = Server::start(|connection| {
-        connection.head()?;
-        connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
-        let mut size = connection.size_line()?;
-        while size > 0 {
-            let line = connection.line()?;
-            connection.send(format!("{size:x}\r\n{line}\r\n"))?;
-            size = connection.size_line()?;
-        }
-        connection.line()?;
-        connection.send("0\r\n\r\n")?;
-        Ok(None)
-    });
+    let (authority, relay, api) = (Authority::new(), Relay::start(&[]), echo_chunks());
     let identity = authority.server("localhost");
     let at_api = Terminator::start(&identity, api.address(), &[]);
     let at_relay = Terminator::start(&identity, relay.address(), &[]);

@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use rdv::socket::expose::{Api, Calls, HostChoice, IdleTunnels, Owner, Served};
 use uuid::Uuid;
 
+use crate::expose::command::{echo, echo_chunks};
 use crate::expose::relay_end::RelayEnd;
 use crate::expose::server::Server;
 use crate::support::{Ending, TEST_TIMEOUT, Wire, is_pattern, pattern};
@@ -48,21 +49,6 @@ impl Setup {
     fn served(&self) -> Served {
         self.served.recv_timeout(TEST_TIMEOUT).expect("a call is over")
     }
-}
-
-/// An API that echoes what it receives.
-fn echo() -> Server {
-    Server::start(|connection| {
-        loop {
-            let request = connection.request()?;
-            if !request.is_complete {
-                return Ok(Some(request));
-            }
-            let length = request.body.len();
-            connection.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"))?;
-            connection.send(&request.body)?;
-        }
-    })
 }
 
 /// Sends these bytes on every connection, and closes it.
@@ -268,20 +254,7 @@ fn an_early_response_is_forwarded_and_the_rest_of_the_request_unread() {
 
 #[test]
 fn a_response_may_overlap_with_its_request() {
-    let server = Server::start(|connection| {
-        connection.head()?;
-        connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
-        let mut size = connection.size_line()?;
-        while size > 0 {
-            let line = connection.line()?;
-            connection.send(format!("{size:x}\r\n{line}\r\n"))?;
-            size = connection.size_line()?;
-        }
-        connection.line()?;
-        connection.send("0\r\n\r\n")?;
-        Ok(None)
-    });
-    let setup = setup(&server, 1);
+    let setup = setup(&echo_chunks(), 1);
     let mut tunnel = setup.relay.tunnel();
     tunnel.send("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
     assert_eq!(tunnel.head().status, 200);
