@@ -122,21 +122,42 @@ fn bytes_sent_with_the_request_and_with_the_101_pass_after_them() {
     }
 }
 
-#[test]
-fn both_directions_move_large_amounts_at_once() {
+/// Moves large amounts in both directions at once.
+pub(crate) fn move_large_amounts(caller: &mut Wire, api: &mut Wire) {
     const LENGTH: usize = 64 << 20;
-    let mut upgraded = Upgraded::start(&[]);
     let send = |wire: &Wire, seed| {
         let mut sender = wire.sender();
         move || sender.write_all(&pattern(seed, LENGTH)).expect("an upgraded connection")
     };
     std::thread::scope(|scope| {
-        scope.spawn(send(&upgraded.caller, 7));
-        scope.spawn(send(&upgraded.api, 11));
-        let api = &mut upgraded.api;
+        scope.spawn(send(caller, 7));
+        scope.spawn(send(api, 11));
         scope.spawn(move || is_pattern(7, LENGTH, &api.raw(LENGTH)).expect("at the API"));
-        is_pattern(11, LENGTH, &upgraded.caller.raw(LENGTH)).expect("at the caller");
+        is_pattern(11, LENGTH, &caller.raw(LENGTH)).expect("at the caller");
     });
+}
+
+/// Ends one direction, and then the other, which has more to send.
+pub(crate) fn end_one_by_one(first: &mut Wire, last: &mut Wire) {
+    first.send("the end");
+    first.finish_sending();
+    assert_eq!(last.read_to_end(), (b"the end".to_vec(), Ending::Closed));
+    let more = pattern(1, 3 << 20);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            last.send(&more);
+            last.finish_sending();
+        });
+        let (received, ending) = first.read_to_end();
+        is_pattern(1, more.len(), &received).unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(ending, Ending::Closed);
+    });
+}
+
+#[test]
+fn both_directions_move_large_amounts_at_once() {
+    let mut upgraded = Upgraded::start(&[]);
+    move_large_amounts(&mut upgraded.caller, &mut upgraded.api);
     upgraded.assert_passes();
 }
 
@@ -146,19 +167,7 @@ fn a_fin_is_passed_on_and_the_other_direction_continues() {
         let mut upgraded = Upgraded::start(&[]);
         let Upgraded { caller, api, .. } = &mut upgraded;
         let (first, last) = if caller_first { (caller, api) } else { (api, caller) };
-        first.send("the end");
-        first.finish_sending();
-        assert_eq!(last.read_to_end(), (b"the end".to_vec(), Ending::Closed), "{caller_first}");
-        let more = pattern(1, 3 << 20);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                last.send(&more);
-                last.finish_sending();
-            });
-            let (received, ending) = first.read_to_end();
-            is_pattern(1, more.len(), &received).unwrap_or_else(|why| panic!("{why}"));
-            assert_eq!(ending, Ending::Closed, "{caller_first}");
-        });
+        end_one_by_one(first, last);
         upgraded.assert_over();
     }
 }

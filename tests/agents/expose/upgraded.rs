@@ -11,6 +11,7 @@ use crate::support::{
     Ask, Authority, Ending, Process, Relay, Terminator, Wire, ask, is_pattern, pattern,
 };
 use crate::tunnel::Tunnel;
+use crate::upgraded::{end_one_by_one, move_large_amounts};
 
 const ACCEPTED: &str =
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\nX: y\r\n\r\n";
@@ -93,19 +94,8 @@ fn an_upgrade_passes_to_the_api_and_bytes_sent_with_it_follow() {
 
 #[test]
 fn both_directions_move_large_amounts_at_once() {
-    const LENGTH: usize = 64 << 20;
     let mut upgraded = start();
-    let send = |wire: &Wire, seed| {
-        let mut sender = wire.sender();
-        move || sender.write_all(&pattern(seed, LENGTH)).expect("an upgraded connection")
-    };
-    std::thread::scope(|scope| {
-        scope.spawn(send(&upgraded.caller, 7));
-        scope.spawn(send(&upgraded.api, 11));
-        let api = &mut upgraded.api;
-        scope.spawn(move || is_pattern(7, LENGTH, &api.raw(LENGTH)).expect("at the API"));
-        is_pattern(11, LENGTH, &upgraded.caller.raw(LENGTH)).expect("at the caller");
-    });
+    move_large_amounts(&mut upgraded.caller, &mut upgraded.api);
 }
 
 #[test]
@@ -114,19 +104,7 @@ fn a_fin_is_passed_on_and_the_other_direction_continues() {
         let Upgraded { relay: _relay, process: _process, mut caller, mut api } = start();
         let (first, last) =
             if caller_first { (&mut caller, &mut api) } else { (&mut api, &mut caller) };
-        first.send("the end");
-        first.finish_sending();
-        assert_eq!(last.read_to_end(), (b"the end".to_vec(), Ending::Closed), "{caller_first}");
-        let more = pattern(1, 3 << 20);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                last.send(&more);
-                last.finish_sending();
-            });
-            let (received, ending) = first.read_to_end();
-            is_pattern(1, more.len(), &received).unwrap_or_else(|why| panic!("{why}"));
-            assert_eq!(ending, Ending::Closed, "{caller_first}");
-        });
+        end_one_by_one(first, last);
     }
 }
 
