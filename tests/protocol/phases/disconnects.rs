@@ -43,6 +43,17 @@ fn both_sides_may_disconnect_before_the_first_byte() {
     });
 }
 
+/// A destination of a waiting source disconnects before the relay notices it.
+fn visit_briefly(relay: &crate::support::Relay, id: &str) {
+    relay.while_stopped(|| {
+        let mut destination = relay.connect();
+        destination.ask(&get(id));
+        Way::Close.disconnect(destination)
+    });
+    relay.await_turn();
+    relay.await_state(id, "SRC_CONNECTED");
+}
+
 /// A source whose head and start of body were sent at once, for a destination that disconnected
 /// before it received any of it.
 fn waiting_source_with_data(
@@ -54,13 +65,7 @@ fn waiting_source_with_data(
     let mut source = relay.connect();
     source.send([&framing.put(&id).bytes(), start].concat());
     relay.await_state(&id, "SRC_CONNECTED");
-    relay.while_stopped(|| {
-        let mut destination = relay.connect();
-        destination.ask(&get(&id));
-        Way::Close.disconnect(destination)
-    });
-    relay.await_turn();
-    relay.await_state(&id, "SRC_CONNECTED");
+    visit_briefly(relay, &id);
     (id, source)
 }
 
@@ -176,13 +181,7 @@ fn an_empty_body_also_waits_for_the_next_destination() {
             let request = String::from_utf8(put.bytes()).expect("text");
             source.send(request.replacen("/stream/", &format!("/stream/{id}"), 1));
             relay.await_state(&id, "SRC_CONNECTED");
-            relay.while_stopped(|| {
-                let mut destination = relay.connect();
-                destination.ask(&get(&id));
-                Way::Close.disconnect(destination)
-            });
-            relay.await_turn();
-            relay.await_state(&id, "SRC_CONNECTED");
+            visit_briefly(relay, &id);
             let download = relay.get(&format!("/stream/{id}"));
             assert_eq!((download.status(), download.text()), (200, ""), "{what}");
             assert_uploaded(&source.response());
@@ -198,13 +197,7 @@ fn a_half_closed_source_outlasts_a_destination_disconnect() {
             let mut source = relay.waiting_source(&id, framing);
             source.send([&framing.piece(b"hello"), framing.end()].concat());
             source.finish_sending();
-            relay.while_stopped(|| {
-                let mut destination = relay.connect();
-                destination.ask(&get(&id));
-                Way::Close.disconnect(destination)
-            });
-            relay.await_turn();
-            relay.await_state(&id, "SRC_CONNECTED");
+            visit_briefly(relay, &id);
             assert_eq!(relay.get(&format!("/stream/{id}")).text(), "hello", "{framing:?}");
             assert_uploaded(&source.response());
         }
