@@ -25,7 +25,7 @@ use crate::{Result, failure};
 /// Repeats one case.
 type Case = fn(u32);
 
-const ALL: [(&str, Case); 12] = [
+const ALL: [(&str, Case); 13] = [
     ("head-curl", |count| head(count, &heads::curl())),
     ("head-browser", |count| head(count, &heads::browser())),
     ("head-16-kib", |count| head(count, &heads::longest())),
@@ -33,6 +33,7 @@ const ALL: [(&str, Case); 12] = [
     ("creation", creation),
     ("chunks-16-b", |count| chunks(count, 16)),
     ("chunks-2-kib", |count| chunks(count, 2 << 10)),
+    ("chunks-64-kib", |count| chunks(count, 64 << 10)),
     ("framing", framing),
     ("registry", registry),
     ("transfer-1-kib", |count| transfers(count, &[b'x'; 1024], Framing::Length(1024))),
