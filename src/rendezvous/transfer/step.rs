@@ -1,5 +1,7 @@
 //! The steps of a transfer: what its caller does next, given which sockets are ready.
 
+#[cfg(doc)]
+use super::Transfer;
 use super::outcome::TransferOutcome;
 use crate::rendezvous::stream::Side;
 
