@@ -50,7 +50,7 @@ pub(super) struct Flow {
     taken: usize,
     /// Whether a fill found the pipe or the source blocked; no other may follow before a drain.
     shrinks: bool,
-    /// Bytes moved from the pipe to user memory last.
+    /// Bytes moved from the pipes to user memory since a pipe was last emptied.
     emptied: usize,
     /// Whether the last send promised that the pipe's bytes follow.
     more: bool,
@@ -217,6 +217,10 @@ impl Flow {
                         self.empty_pipe();
                         self.check_on_the_way(before.1 > 0);
                     }
+                    if side == Side::Destination && self.may_take_ahead() && choices.one_in(4) {
+                        self.take_ahead(choices);
+                        self.check_on_the_way(before.1 > 0);
+                    }
                     return Turn::Waits;
                 }
                 Step::Send { more } => self.send(more, choices),
@@ -283,6 +287,23 @@ impl Flow {
         self.emptied = bytes.len();
         self.transfer.pipe_emptied(bytes);
         self.shrinks = false;
+    }
+
+    /// Whether bytes of chunks that were read ahead may be moved to user memory.
+    fn may_take_ahead(&self) -> bool {
+        self.transfer.in_chunks()
+            && self.piped() == 0
+            && self.paced.is_none()
+            && self.transfer.head_started()
+            && self.transfer.held() < COPY_MAX
+    }
+
+    /// Moves them there, for a destination that is blocked.
+    fn take_ahead(&mut self, choices: &mut Choices<'_>) {
+        if let Some(range) = self.read(COPY_MAX, choices) {
+            self.emptied += range.len();
+            self.take_in(range);
+        }
     }
 
     fn fill(&mut self, max_bytes: usize, choices: &mut Choices<'_>) {

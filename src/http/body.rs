@@ -37,7 +37,8 @@ impl std::error::Error for BodyError {}
 #[derive(Clone, Debug)]
 pub struct BodyDecoder {
     rest: Remaining,
-    chunk_bytes: Option<u64>,
+    /// The sizes of the current chunk, or the last one, and of the one before.
+    chunk_bytes: [Option<u64>; 2],
     /// Limit on the total bytes of the chunks that have not begun.
     allowed: u64,
     /// The trailers, once there are any.
@@ -63,12 +64,17 @@ impl BodyDecoder {
             Framing::Length(bytes) => Remaining::Length(bytes),
             Framing::Chunked => Remaining::Chunks(ChunkDecoder::default()),
         };
-        Self { rest, chunk_bytes: None, allowed: u64::MAX, trailers: None }
+        Self { rest, chunk_bytes: [None; 2], allowed: u64::MAX, trailers: None }
     }
 
     /// Creates a decoder for bytes that end with their connection, as after an upgrade.
     pub fn until_end() -> Self {
-        Self { rest: Remaining::UntilEnd, chunk_bytes: None, allowed: u64::MAX, trailers: None }
+        Self {
+            rest: Remaining::UntilEnd,
+            chunk_bytes: [None; 2],
+            allowed: u64::MAX,
+            trailers: None,
+        }
     }
 
     /// Reports the end of the connection; whether that is the end of the body, too.
@@ -121,9 +127,11 @@ impl BodyDecoder {
         }
     }
 
-    /// Returns the size of the current chunk, or of the last one; `None` before the first.
+    /// Returns the size of the larger one of the last two chunks, including the current one; `None`
+    /// before the first. A client that sends large chunks may send a short one now and then.
     pub fn chunk_bytes(&self) -> Option<u64> {
-        self.chunk_bytes
+        let [last, before] = self.chunk_bytes;
+        last.max(before)
     }
 
     /// Returns how many bytes to read between chunks so that most likely no body byte is among
@@ -194,7 +202,7 @@ impl BodyDecoder {
             at += framing.len();
             if between && decoder.payload_left() > 0 {
                 let chunk_bytes = decoder.payload_left();
-                self.chunk_bytes = Some(chunk_bytes);
+                self.chunk_bytes = [Some(chunk_bytes), self.chunk_bytes[0]];
                 self.allowed = self.allowed.checked_sub(chunk_bytes).ok_or(BodyError::TooLarge)?;
             }
             match event {

@@ -2,8 +2,8 @@
 //! byte in user memory and in the pipe; it holds no descriptor and never waits.
 //!
 //! Bytes are sent in this order: `ahead` (download head, chunk framing, body bytes already framed),
-//! then `loose` (body bytes in user memory, not framed yet), then the pipe, then `behind` (body
-//! bytes in user memory that were received after those in the pipe).
+//! then `loose` (body bytes in user memory, not framed yet), then the pipe, then
+//! `after_pipe` (body bytes in user memory that were received after those).
 //!
 //! `step` and `outcome` are what it plans and how it ends, `ahead` holds what is sent first,
 //! `partial_upload` what is left to another destination.
@@ -308,6 +308,10 @@ impl Transfer {
     /// Parses `bytes` of the upload in user memory. Appends the ranges of its body to `pieces`, and
     /// returns how many bytes belong to this upload; the rest belongs to what follows.
     pub fn received(&mut self, bytes: &[u8], pieces: &mut Vec<Range<usize>>) -> usize {
+        if self.source_lost.is_some() {
+            // What follows an error has no meaning.
+            return bytes.len();
+        }
         match self.upload.received(bytes, pieces) {
             Ok(count) => count,
             Err(error) => {
@@ -322,7 +326,8 @@ impl Transfer {
 
     /// Keeps [`received`](Self::received) bytes in user memory until a later step.
     pub fn keep(&mut self, bytes: &[u8], pieces: &[Range<usize>]) {
-        let store = if self.piped > 0 { &mut self.after_pipe } else { &mut self.loose };
+        let framed = self.piped > 0 || self.ahead.body() > 0;
+        let store = if framed { &mut self.after_pipe } else { &mut self.loose };
         for piece in pieces {
             store.extend_from_slice(&bytes[piece.clone()]);
         }
@@ -424,6 +429,12 @@ impl Transfer {
         if !self.upload.is_over() && self.source_lost.is_none() {
             self.source_lost = Some(TransferOutcome::SourceGone(loss));
         }
+    }
+
+    /// Notes that bytes after the upload were lost: nothing can be read from the source any more,
+    /// and it must not take its upload as complete.
+    pub fn source_out_of_step(&mut self) {
+        self.source_lost = Some(TransferOutcome::SourceGone(Loss::Failed));
     }
 
     /// Notes that the destination accepts no more; pending bytes are lost.

@@ -6,7 +6,7 @@
 use super::uninterrupted;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The result of one fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +116,13 @@ impl Pipe {
             buffer = &mut buffer[count..];
         }
         Ok(())
+    }
+}
+
+impl AsFd for Pipe {
+    /// Returns the end that is read from.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.read.as_fd()
     }
 }
 

@@ -98,7 +98,6 @@ impl Pool {
     }
 
     /// Returns how many pipes are lent.
-    #[cfg(test)]
     fn lent(&self) -> usize {
         self.stock().large_lent + self.stock().small_lent
     }
@@ -114,6 +113,12 @@ impl Pool {
             .or_else(|| self.open_small());
         self.refused += u64::from(pipe.is_none());
         pipe
+    }
+
+    /// Returns an empty pipe for a transfer that has one; `None` when half of all are lent, so that
+    /// others still get their first one.
+    pub fn lend_spare(&mut self) -> Option<Pipe> {
+        if self.lent() < self.limits.max_pipes / 2 { self.lend() } else { None }
     }
 
     /// Closes the idle pipes to free their descriptors.
@@ -222,6 +227,17 @@ mod tests {
         pool.take_back(pipe, 0);
         assert_eq!(pool.lent(), 0);
         assert!(pool.lend().is_some());
+    }
+
+    #[test]
+    fn a_second_pipe_is_lent_while_half_of_all_are_free() {
+        let mut pool = pool(4);
+        let _first = pool.lend().unwrap();
+        assert!(pool.lend_spare().is_some());
+        let _second = pool.lend().unwrap();
+        let _third = pool.lend().unwrap();
+        assert!(pool.lend_spare().is_none());
+        assert_eq!(pool.stock().refused, 0, "copying is not the consequence");
     }
 
     #[test]

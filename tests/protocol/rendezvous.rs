@@ -245,6 +245,38 @@ fn a_request_pipelined_after_an_upload_is_served_after_it() {
 }
 
 #[test]
+fn chunks_read_ahead_end_with_their_upload() {
+    const CHUNK: usize = 64 << 10;
+    const ONE_BY_ONE: usize = 16;
+    let relay = Relay::start(&[]);
+    let data = pattern(5, 64 * CHUNK);
+    let mut pair = relay.pair(Framing::Chunked);
+    // Each is a batch of its own: the upload proves to be bulk.
+    pair.pass_first(&data[..CHUNK]);
+    for chunk in data[CHUNK..ONE_BY_ONE * CHUNK].chunks(CHUNK) {
+        pair.pass(chunk);
+    }
+    let mut rest = chunks(&data[ONE_BY_ONE * CHUNK..], &[CHUNK]);
+    let next = relay.create();
+    let after = pattern(6, 10 * CHUNK);
+    rest.extend(Upload::LargeChunks.request(&next, &after));
+    rest.extend(ask("GET", "/ping").bytes());
+    let mut sender = pair.source.sender();
+    let sending = thread::spawn(move || {
+        std::io::Write::write_all(&mut sender, &rest).expect("the rest and two requests");
+    });
+    let (body, ending) = pair.destination.rest();
+    assert_eq!(ending, Ending::Complete);
+    assert!(body == data[ONE_BY_ONE * CHUNK..], "every byte in its place");
+    assert_uploaded(&pair.source.response());
+    let download = relay.get(&format!("/stream/{next}"));
+    assert!(download.body == after, "the next upload is complete, too");
+    assert_uploaded(&pair.source.response());
+    assert_eq!(pair.source.response().text().trim_end(), "pong");
+    sending.join().expect("the sender");
+}
+
+#[test]
 fn two_pipelined_uploads_are_two_streams() {
     let relay = Relay::start(&[]);
     for upload in [Upload::Length, Upload::SmallChunks] {

@@ -1,6 +1,7 @@
 //! One running transfer: its bytes, its connections and its owner.
 
 use super::meter::Meter;
+use super::read_ahead::ReadAhead;
 use crate::http::response::CONTINUE;
 use crate::relay::io::{Conn, ConnId, Slot, TransferId};
 use crate::rendezvous::ack_wait::AckWait;
@@ -67,7 +68,9 @@ pub(super) struct Exchange {
     pub destination: ConnId,
     pub delimiter: Delimiter,
     pub transfer: Transfer,
+    /// Set if there are bytes in it, or if bytes were read ahead.
     pub pipe: Option<Pipe>,
+    pub read_ahead: ReadAhead,
     pub batching: Batching,
     /// The last read returned many small chunks.
     pub small_chunks: bool,
@@ -111,6 +114,7 @@ impl Exchange {
             delimiter,
             transfer,
             pipe: None,
+            read_ahead: ReadAhead::default(),
             batching: Batching::default(),
             small_chunks: false,
             pace,
@@ -137,17 +141,19 @@ impl Exchange {
         matches!(self.ack, Ack::Awaited(_))
     }
 
-    /// Returns an empty pipe to the pool: it is lent only while bytes are in flight.
-    pub fn give_pipe_back(&mut self, pool: &mut Pool) {
-        if self.transfer.piped() == 0
-            && let Some(pipe) = self.pipe.take()
-        {
-            pool.take_back(pipe, 0);
+    /// Returns empty pipes to the pool: they are lent only while bytes are in flight.
+    pub fn give_pipes_back(&mut self, pool: &mut Pool) {
+        if self.read_ahead.is_empty() {
+            self.read_ahead.give_pipe_back(pool);
+            if self.transfer.piped() == 0 {
+                self.drop_pipes(pool);
+            }
         }
     }
 
-    /// Drops the pipe, and any bytes in it.
-    pub fn drop_pipe(&mut self, pool: &mut Pool) {
+    /// Drops the pipes, and any bytes in them.
+    pub fn drop_pipes(&mut self, pool: &mut Pool) {
+        self.read_ahead.give_pipe_back(pool);
         if let Some(pipe) = self.pipe.take() {
             pool.take_back(pipe, self.transfer.piped());
         }

@@ -8,12 +8,14 @@
 //! | `stalled` | freeing pipes whose destinations are blocked |
 //! | `acked` | waiting for the acknowledgement of the destination's TCP |
 //! | `step`, `budget` | one system call at a time, as many as a turn affords |
+//! | `read_ahead` | a batch of a chunked upload, before it is parsed |
 //! | `meter`, `tcp_info` | how fast it is, and what limits its pace |
 
 mod acked;
 mod budget;
 mod exchange;
 mod meter;
+mod read_ahead;
 mod stalled;
 mod step;
 mod tcp_info;
@@ -175,7 +177,7 @@ impl Transfers {
         let before = exchange.transfer.transferred();
         let spliced_before = exchange.transfer.spliced();
         let turn = exchange.turn(&mut tools);
-        exchange.give_pipe_back(tools.pool);
+        exchange.give_pipes_back(tools.pool);
         io.scratch.put_back(scratch);
         let after = exchange.transfer.transferred();
         if after > before {
@@ -284,7 +286,7 @@ impl Transfers {
     pub fn end(&mut self, io: &mut Io, id: TransferId, outcome: TransferOutcome) -> Finished {
         debug_assert_eq!(self.slab[id.index as usize].0, id, "a transfer ends once");
         let (_, mut exchange) = self.slab.remove(id.index as usize);
-        exchange.drop_pipe(&mut self.pool);
+        exchange.drop_pipes(&mut self.pool);
         self.held -= exchange.held;
         self.bulk -= usize::from(exchange.bulk);
         let duration = io.now.monotonic.saturating_duration_since(exchange.began_at);

@@ -1,6 +1,7 @@
 //! Transfers whose destinations are blocked while their pipes hold bytes. When no pipe is free, one
 //! is freed whose destination has been blocked longest: its bytes continue in user memory.
 
+use super::read_ahead::READ_AHEAD_MAX;
 use super::{HELD_MAX, Transfers};
 use crate::relay::io::{Io, TransferId};
 use crate::rendezvous::transfer::{FILL_MAX, Loss};
@@ -21,9 +22,9 @@ impl Transfers {
         self.pool.is_exhausted() && (self.blocked.is_empty() || !self.may_hold_more())
     }
 
-    /// Whether the bytes of one more pipe fit in user memory.
+    /// Whether the bytes of one more transfer's pipes fit in user memory.
     fn may_hold_more(&self) -> bool {
-        self.held + FILL_MAX <= HELD_MAX
+        self.held + FILL_MAX + READ_AHEAD_MAX <= HELD_MAX
     }
 
     /// Notes that a transfer's destination is blocked while its pipe holds bytes.
@@ -66,19 +67,14 @@ impl Transfers {
         None
     }
 
-    /// Moves the bytes in a transfer's pipe to user memory.
+    /// Moves the bytes in a transfer's pipes to user memory.
     fn move_to_memory(&mut self, io: &mut Io, id: TransferId) {
-        let Self { slab, pool, .. } = self;
-        let (_, exchange) = &mut slab[id.index as usize];
-        let Some(pipe) = exchange.pipe.take() else { return };
-        let mut bytes = vec![0; exchange.transfer.piped()];
-        if pipe.take_all(&mut bytes).is_err() {
-            pool.take_back(pipe, bytes.len());
+        let (_, exchange) = &mut self.slab[id.index as usize];
+        if exchange.empty_pipes(&mut io.conns[exchange.source]).is_err() {
             exchange.transfer.destination_gone(Loss::Failed);
             return self.enqueue(io, id);
         }
-        pool.take_back(pipe, 0);
-        exchange.transfer.pipe_emptied(bytes);
+        exchange.give_pipes_back(&mut self.pool);
         self.count(id);
     }
 }

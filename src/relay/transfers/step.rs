@@ -50,12 +50,15 @@ impl Exchange {
         loop {
             let allowed = self.allowance();
             let ready = Ready {
-                source: tools.source.readable && allowed > 0,
+                source: (tools.source.readable && allowed > 0) || !self.read_ahead.is_empty(),
                 destination: tools.destination.writable && tools.destination.output.is_empty(),
             };
             let step = self.transfer.next(ready).at_most(allowed);
             if step.takes() && tools.budget.is_spent() {
                 return TurnEnd::BudgetSpent;
+            }
+            if step.takes() && !self.ensure_read_ahead(tools) {
+                continue;
             }
             match step {
                 Step::Done(outcome) => return TurnEnd::Over(outcome),
@@ -99,7 +102,8 @@ impl Exchange {
     /// is not filled before the kernel has gathered a batch: the bytes of a source that is as fast
     /// as the relay would be moved in small pieces.
     fn fill(&mut self, tools: &mut TransferContext<'_>, max_bytes: usize) {
-        if self.transfer.piped() == 0 && self.awaits_batch(tools.source) {
+        let ahead = !self.read_ahead.is_empty();
+        if !ahead && self.transfer.piped() == 0 && self.awaits_batch(tools.source) {
             return self.source_blocked(tools.source);
         }
         if self.pipe.is_none() {
@@ -110,11 +114,13 @@ impl Exchange {
         };
         let scarce = tools.pool.is_exhausted() && self.transfer.destination_is_slow();
         let max_bytes = if scarce { max_bytes.min(FILL_SLOW) } else { max_bytes };
-        match pipe.fill(&tools.source.socket, max_bytes) {
+        match self.read_ahead.fill(pipe, tools.source, max_bytes) {
             Ok(Fill::Moved(count)) => {
-                tools.budget.spliced(count);
                 self.transfer.filled(count);
-                self.batching.filled(count);
+                if !ahead {
+                    tools.budget.spliced(count);
+                    self.batching.filled(count);
+                }
             }
             Ok(Fill::Blocked) if self.transfer.piped() > 0 => self.transfer.fill_blocked(),
             Ok(Fill::Blocked) => self.source_blocked(tools.source),
@@ -133,17 +139,23 @@ impl Exchange {
         let used = self.transfer.received(&buffer[..count], &mut pieces);
         self.transfer.keep(&buffer[..count], &pieces);
         tools.source.carry.extend_from_slice(&buffer[used..count]);
+        self.return_read_ahead(tools.source);
     }
 
     /// Reads into user memory and sends from there.
     fn copy(&mut self, tools: &mut TransferContext<'_>, max_bytes: usize) {
         let max_bytes = max_bytes.min(tools.budget.copy_max(&self.transfer, self.small_chunks));
+        let ahead = !self.read_ahead.is_empty();
         let Some(count) = self.read(tools.source, &mut tools.scratch[..max_bytes]) else { return };
-        self.batching.filled(count);
+        if !ahead {
+            self.batching.filled(count);
+        }
         tools.pieces.clear();
         let used = self.transfer.received(&tools.scratch[..count], tools.pieces);
         tools.source.carry.extend_from_slice(&tools.scratch[used..count]);
-        if count < max_bytes && self.transfer.upload_complete() {
+        if ahead {
+            self.return_read_ahead(tools.source);
+        } else if count < max_bytes && self.transfer.upload_complete() {
             tools.source.drained_of_input();
         }
         self.small_chunks = tools.budget.copied(count, tools.pieces.len());
@@ -177,7 +189,7 @@ impl Exchange {
 
     /// Reads once from the source; `None` if it returned nothing, which has been handled.
     fn read(&mut self, source: &mut Conn, buffer: &mut [u8]) -> Option<usize> {
-        match copy::read(&source.socket, buffer) {
+        match self.read_ahead.read(source, buffer) {
             Ok(Read::Moved(count)) => return Some(count),
             Ok(Read::Blocked) => self.source_blocked(source),
             Ok(Read::Eof) => self.transfer.source_ended(),
@@ -188,13 +200,13 @@ impl Exchange {
 
     /// Handles a source that has nothing now: waits for an event, or for a batch if the flow is
     /// bulk.
-    fn source_blocked(&mut self, source: &mut Conn) {
+    pub(super) fn source_blocked(&mut self, source: &mut Conn) {
         source.readable = false;
         set_mark(source, self.batching.blocked(self.transfer.still_to_come()));
     }
 
     /// Whether the source has less than a batch now, and may still send the rest.
-    fn awaits_batch(&self, source: &Conn) -> bool {
+    pub(super) fn awaits_batch(&self, source: &Conn) -> bool {
         let wanted = self.batching.wanted(self.transfer.still_to_come());
         wanted > 1 && !source.peer_ended() && sockopt::unread_bytes(&source.socket) < wanted
     }
@@ -256,7 +268,7 @@ pub fn loss_of(conn: &Conn) -> Loss {
 
 /// Classifies an error: a reset and a broken pipe mean that the peer left; anything else is a
 /// failure of the socket.
-fn loss(error: Errno) -> Loss {
+pub(super) fn loss(error: Errno) -> Loss {
     let closed = [Errno::ECONNRESET, Errno::EPIPE].contains(&error);
     if closed { Loss::Closed } else { Loss::Failed }
 }

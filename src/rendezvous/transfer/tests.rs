@@ -98,6 +98,36 @@ fn invalid_framing_is_kept_when_the_destination_is_lost() {
 }
 
 #[test]
+fn a_short_chunk_among_large_ones_is_spliced() {
+    for (name, chunks, copied) in [
+        ("large", "5000\r\n", false),
+        ("short", "c\r\n", true),
+        ("short after large", "1\r\nx\r\n5000\r\n|\r\nc\r\n", false),
+        ("short after short", "5000\r\n|\r\n1\r\nx\r\nc\r\n", true),
+    ] {
+        let mut transfer = started(b"");
+        for (index, part) in chunks.split('|').enumerate() {
+            if index > 0 {
+                transfer.filled(0x5000);
+            }
+            feed(&mut transfer, part.as_bytes());
+        }
+        assert_eq!(!transfer.splices(), copied, "{name}");
+    }
+}
+
+#[test]
+fn nothing_is_forwarded_after_an_error() {
+    let mut transfer =
+        Transfer::new(Framing::Chunked, Delimiter::Close, HEAD.to_vec(), true).at_most(5);
+    feed(&mut transfer, b"5\r\nhello\r\n9\r\n");
+    feed(&mut transfer, b"too large\r\n0\r\n\r\n");
+    assert_eq!(rest(&mut transfer), [HEAD, b"hello"].concat());
+    let outcome = TransferOutcome::SourceTooLarge(5);
+    assert_eq!(transfer.next(READY), Step::Done(outcome));
+}
+
+#[test]
 fn a_source_lost_before_any_byte_was_sent_keeps_the_destination() {
     for (name, handed_on, loss, left) in [
         ("closed", false, Loss::Closed, true),
@@ -179,6 +209,23 @@ fn what_follows_a_pipe_follows_its_bytes_in_memory() {
         assert!(sent == parts.concat(), "{delimiter:?}");
         assert!(matches!(transfer.next(READY), Step::Fill { .. }), "{delimiter:?}: it goes on");
     }
+}
+
+#[test]
+fn chunks_read_ahead_follow_the_framed_bytes_in_memory() {
+    let mut transfer = started(b"5\r\nhello");
+    let blocked = Ready { destination: false, ..READY };
+    assert_eq!(transfer.next(blocked), Step::Wait(Side::Destination));
+    transfer.next(READY);
+    transfer.sent(transfer.prefix().len() - 2);
+    feed(&mut transfer, b"\r\n3\r\nabc\r\n2\r\nde");
+    assert_eq!(transfer.next(blocked), Step::Wait(Side::Destination));
+    assert_eq!(rest(&mut transfer), b"lo\r\n5\r\nabcde");
+    feed(&mut transfer, b"\r\n0\r\n\r\n");
+    transfer.source_out_of_step();
+    assert_eq!(rest(&mut transfer), b"", "the end is not framed");
+    let outcome = TransferOutcome::SourceGone(Loss::Failed);
+    assert_eq!(transfer.next(READY), Step::Done(outcome));
 }
 
 #[test]

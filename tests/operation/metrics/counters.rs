@@ -1,7 +1,8 @@
 //! Counters, incremented by events.
 
 use crate::support::{
-    Disconnect, Ending, Framing, Observed, Pair, UNKNOWN, ask, assert_uploaded, eventually, pattern,
+    Disconnect, Ending, Framing, Observed, Pair, UNKNOWN, ask, assert_uploaded, chunks, eventually,
+    pattern,
 };
 use std::io::Write;
 use std::thread;
@@ -213,7 +214,10 @@ fn stalled_readers_leave_the_pipes_to_streams_that_move() {
         .map(|index| {
             let framing = if index < 4 { Framing::Length(LARGE) } else { Framing::Chunked };
             let content = &data[index..index + LARGE];
-            let body = [&framing.piece(content), framing.end()].concat();
+            let body = match framing {
+                Framing::Chunked => chunks(content, &[64 << 10]),
+                Framing::Length(_) => content.to_vec(),
+            };
             let mut pair = relay.pair(framing);
             let sent = relay.fill(&mut pair.source, &body);
             assert!(sent < LARGE, "the reader stalls");

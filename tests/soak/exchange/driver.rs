@@ -251,8 +251,8 @@ impl<'p> Exchange<'p> {
                 let _ = poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLIN)], 1000_u16);
             }
         }
-        if ends && !watcher.saw_the_end() {
-            self.observed.replies.push("the events did not show the end".to_owned());
+        if let Some(seen) = watcher.missed_the_end().filter(|_| ends) {
+            self.observed.replies.push(format!("the events did not show the end: {seen}"));
         }
     }
 

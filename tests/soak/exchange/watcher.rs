@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::is_retried;
 use super::link::Link;
 use super::pool::Pool;
 use crate::support::Ending;
@@ -35,12 +36,17 @@ impl Watcher {
         self.link.ending().is_some()
     }
 
-    /// Whether the last event shows the end of the stream.
-    pub(crate) fn saw_the_end(&self) -> bool {
-        let complete = self.link.ending() == Some(Ending::Complete);
+    /// Returns what it saw instead of the end of the stream, unless it was refused like any request
+    /// may be: the relay is replaced or busy.
+    pub(crate) fn missed_the_end(&self) -> Option<String> {
         let status = self.link.head().map(|head| head.status);
         let text = String::from_utf8_lossy(&self.events);
         let last = text.rsplit("event: status").next().unwrap_or_default();
-        complete && status == Some(200) && last.contains("\"active\":false")
+        let ending = self.link.ending();
+        let saw = status == Some(200)
+            && ending == Some(Ending::Complete)
+            && last.contains("\"active\":false");
+        let refused = status.is_some() && is_retried(status, false);
+        (!saw && !refused).then(|| format!("{status:?}, {ending:?}, last event{last}"))
     }
 }
