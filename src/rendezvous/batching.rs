@@ -146,6 +146,12 @@ impl Batching {
         (was != mark).then_some(mark)
     }
 
+    /// Whether the flow is bulk as far as seen: a mark is set, or the source has been ahead of the
+    /// relay for as many bytes as the smallest one.
+    pub fn is_bulk(&self) -> bool {
+        self.is_set() || self.batch >= MARKS[1] as usize
+    }
+
     /// Whether a mark is set, so that the source has to be looked at.
     pub fn is_set(&self) -> bool {
         self.mark > MARKS[0]
@@ -200,6 +206,18 @@ mod tests {
             marks.extend(batching.blocked(None));
         }
         assert_eq!(marks, [MARKS[1]]);
+    }
+
+    #[test]
+    fn a_source_that_is_ahead_is_bulk_before_its_batch_ends() {
+        let mut batching = Batching::default();
+        batching.filled(FIRST - 1);
+        assert!(!batching.is_bulk());
+        batching.filled(1);
+        assert!(batching.is_bulk() && !batching.is_set());
+        batching.blocked(None);
+        assert!(!batching.is_bulk(), "it has proved nothing yet");
+        assert!(bulk().is_bulk());
     }
 
     #[test]

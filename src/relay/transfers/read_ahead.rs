@@ -118,7 +118,7 @@ impl Exchange {
     fn reads_ahead(&self) -> bool {
         self.read_ahead.is_empty()
             && self.pace.is_none()
-            && self.batching.is_set()
+            && self.batching.is_bulk()
             && self.transfer.in_chunks()
             && self.transfer.splices()
             && self.transfer.head_started()
