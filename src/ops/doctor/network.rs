@@ -47,6 +47,46 @@ fn congestion_controls(machine: &Machine) -> (String, String) {
     (default, found)
 }
 
+/// A network interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its name.
+    pub name: String,
+    /// Maximum bytes that TCP hands to it at once (`gso_max_size`, ip-link(8)).
+    pub gso_max_bytes: u64,
+    /// The same, as far as the device permits.
+    pub tso_max_bytes: u64,
+}
+
+/// The size of segments without BIG TCP, and for IPv4 in any case.
+const SEGMENT_BYTES: u64 = 64 << 10;
+
+/// The recommended size: three times as much; more saves little.
+const BIG_SEGMENT_BYTES: u64 = 192 << 10;
+
+/// Checks whether IPv6 uses segments as large as the devices permit (BIG TCP); `None` if none
+/// permits more than the usual size.
+pub fn segments(links: &[Link]) -> Option<Finding> {
+    const NAME: &str = "segments";
+    let big: Vec<&Link> =
+        links.iter().filter(|link| link.tso_max_bytes >= BIG_SEGMENT_BYTES).collect();
+    let Some(small) = big.iter().find(|link| link.gso_max_bytes <= SEGMENT_BYTES) else {
+        let found: Vec<String> = big.iter().map(|link| described(link)).collect();
+        return (!found.is_empty()).then(|| Finding::ok(NAME, found.join(", ")));
+    };
+    let advice = format!(
+        "ip link set dev {} gso_max_size {BIG_SEGMENT_BYTES} gro_max_size {BIG_SEGMENT_BYTES} makes \
+         transfers over IPv6 cheaper (BIG TCP)",
+        small.name
+    );
+    Some(Finding::warn(NAME, described(small), advice))
+}
+
+fn described(link: &Link) -> String {
+    let Link { name, gso_max_bytes, tso_max_bytes } = link;
+    format!("{name} gets up to {} at once, of {}", bytes(*gso_max_bytes), bytes(*tso_max_bytes))
+}
+
 /// The result of a trial of splice(2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SpliceTrial {
@@ -142,6 +182,28 @@ mod tests {
         let found = congestion(&machine, "reno", true).found;
         assert_eq!(found, "bbr by default, available: reno bbr; rdv takes reno on loopback");
         assert_eq!(congestion(&machine, "reno", false).verdict, Warn);
+    }
+
+    #[test]
+    fn larger_segments_are_recommended_where_the_device_permits_them() {
+        for (name, sizes, verdict) in [
+            ("no interface", &[][..], None),
+            ("the device permits no more", &[(65_536, 65_536)], None),
+            ("the device permits more", &[(65_536, 65_536), (65_536, 524_280)], Some(Warn)),
+            ("larger ones are set", &[(196_608, 524_280)], Some(Ok)),
+        ] {
+            let link = |&(gso_max_bytes, tso_max_bytes)| Link {
+                name: format!("eth{tso_max_bytes}"),
+                gso_max_bytes,
+                tso_max_bytes,
+            };
+            let links: Vec<Link> = sizes.iter().map(link).collect();
+            let finding = segments(&links);
+            assert_eq!(finding.as_ref().map(|finding| finding.verdict), verdict, "{name}");
+            if let Some(advice) = finding.and_then(|finding| finding.advice) {
+                assert!(advice.contains("dev eth524280 gso_max_size 196608"), "{advice}");
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `rdv doctor` and `rdv check-config`: tests on this machine what a relay will do. It may block,
 //! because it runs without an event loop, but never for long.
 
+mod links;
 mod port;
 mod splicing;
 mod start;
@@ -31,6 +32,7 @@ pub fn examine(settings: &Settings) -> DoctorReport {
         network::splicing(&splicing::trial(settings.pipe_size), settings.no_splice),
         congestion(machine, settings.congestion_control.as_deref()),
     ];
+    findings.extend(network::segments(&links::read()));
     let ports = settings.listen.iter();
     findings.extend(ports.map(|&address| network::port(address, &port::check(address))));
     DoctorReport(findings)
