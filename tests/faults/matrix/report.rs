@@ -7,45 +7,39 @@ use super::cells::Played;
 use super::scene::Outcome;
 use super::table::CALLS;
 
-/// Results of some errors of one call.
-#[derive(Default)]
-struct Errors {
-    names: Vec<&'static str>,
-    injected: usize,
-}
-
-/// A row for all calls and errors with the same outcomes; in parentheses, how many calls failed.
+/// A row for all errors of a call with the same outcomes. Behind each error: how many calls failed
+/// with it.
 pub(crate) fn table(results: &[Played]) -> String {
-    let mut rows: BTreeMap<(usize, BTreeSet<&str>), Vec<String>> = BTreeMap::new();
+    let mut rows: BTreeMap<(&str, BTreeSet<&str>), BTreeSet<String>> = BTreeMap::new();
     for call in CALLS {
-        let mut parts: BTreeMap<BTreeSet<&str>, Errors> = BTreeMap::new();
         for error in call.errors() {
             let played = results.iter().filter(|one| {
                 one.cell.call.name == call.name
                     && one.cell.error == error
                     && (one.injected > 0 || one.outcome.is_err())
             });
-            if played.clone().next().is_none() {
-                continue;
-            }
+            let injected: usize = played.clone().map(|one| one.injected).sum();
             let outcomes =
                 played.clone().filter_map(|one| name(one.outcome.as_ref().ok().copied()));
-            let part = parts.entry(outcomes.collect()).or_default();
-            part.names.push(error);
-            part.injected += played.map(|one| one.injected).sum::<usize>();
-        }
-        for (outcomes, Errors { names, injected }) in parts {
-            let row = rows.entry((outcomes.len(), outcomes)).or_default();
-            row.push(format!("`{}` ({injected}) {}", call.name, names.join(",")));
+            if played.clone().next().is_some() {
+                let row = rows.entry((call.name, outcomes.collect())).or_default();
+                row.insert(format!("{error}:{injected}"));
+            }
         }
     }
-    let mut out = String::from("| outcome | calls and errors |\n|---|---|\n");
-    for ((_, outcomes), calls) in rows {
-        let outcomes: Vec<&str> = outcomes.into_iter().collect();
-        let outcomes = if outcomes.is_empty() { "none".to_owned() } else { outcomes.join(", ") };
-        let _ = writeln!(out, "| {outcomes} | {} |", calls.join("; "));
+    let mut out = String::from("| call | error:injected | outcome |\n|---|---|---|\n");
+    for ((call, outcomes), errors) in rows {
+        let [errors, outcomes] = [Vec::from_iter(errors).join(" "), join(&outcomes)];
+        let _ = writeln!(out, "| `{call}` | {errors} | {outcomes} |");
     }
     out
+}
+
+fn join(outcomes: &BTreeSet<&str>) -> String {
+    if outcomes.is_empty() {
+        return "none".to_owned();
+    }
+    outcomes.iter().copied().collect::<Vec<_>>().join(", ")
 }
 
 /// The errors of each call that never failed in these results.
