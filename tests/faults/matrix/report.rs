@@ -7,7 +7,7 @@ use super::cells::Played;
 use super::scene::Outcome;
 use super::table::CALLS;
 
-/// A row for all errors of a call with the same outcomes. Behind each error: how many calls failed
+/// A row for all errors of a call with the same outcomes. After each error: how many calls failed
 /// with it.
 pub(crate) fn table(results: &[Played]) -> String {
     let mut rows: BTreeMap<(&str, BTreeSet<&str>), BTreeSet<String>> = BTreeMap::new();

@@ -10,7 +10,7 @@ pub(super) fn read() -> Vec<Link> {
     output.map(|output| parse(&output.stdout)).unwrap_or_default()
 }
 
-/// Older versions of `ip` leave out what they do not know; such an interface is skipped.
+/// Older versions of `ip` omit the sizes; such an interface is skipped.
 fn parse(json: &[u8]) -> Vec<Link> {
     let links: Vec<Value> = serde_json::from_slice(json).unwrap_or_default();
     let link = |link: &Value| {
