@@ -1,18 +1,21 @@
-//! The JSON bodies of creation and error report: no input makes the readers panic, and what they
+//! The JSON bodies of creation, error report and receipt: no input makes the readers panic, and what they
 //! accept can be written to the wire and read back unchanged.
 
 use super::choices::Choices;
 use super::response::read_back;
 use crate::api::creation::{self, Creation, field_value};
 use crate::api::download::custom_fields;
-use crate::api::{Failure, Upload, report};
+use crate::api::{Failure, Upload, receipt, report};
 use crate::http::date::HttpDate;
 use crate::http::framing::Framing;
 use crate::http::response::HeadWriter;
-use crate::rendezvous::Headers;
 use crate::rendezvous::transfer::Delimiter;
+use crate::rendezvous::{Headers, Receipt};
 use serde_json::{Map, Value, json};
 use std::num::NonZeroU64;
+
+/// What the receiver of a receipt was sent.
+const RECEIVED_BYTES: u64 = 60;
 
 const NAMES: [&str; 11] = [
     "X-Name",
@@ -63,6 +66,18 @@ pub fn bodies(data: &[u8]) {
         }
         Err(failure) => check_failure(&failure),
     }
+    match receipt::parse(&body, RECEIVED_BYTES) {
+        Ok(receipt) => check_outcome(&body, &receipt),
+        Err(failure) => check_failure(&failure),
+    }
+}
+
+/// Checks that a receipt confirms only the transferred number of bytes.
+fn check_outcome(body: &[u8], receipt: &Receipt) {
+    let read: Value = serde_json::from_slice(body).unwrap_or_default();
+    let is_confirmed = matches!(receipt, Receipt::Confirmed(_));
+    assert_eq!(is_confirmed, read["error"].is_null() && read["bytes"] == RECEIVED_BYTES);
+    assert!(*receipt != Receipt::Expected, "a body is a report");
 }
 
 /// Returns a body of mostly valid members.
@@ -81,6 +96,14 @@ fn composed(choices: &mut Choices<'_>) -> String {
     if choices.one_in(3) {
         let receipt = choices.pick(&["\"acked\"", "\"ACKED\"", "\"\"", "true", "null", "{}"]);
         text.extend([",\"receipt\":", receipt]);
+    }
+    if choices.one_in(4) {
+        let bytes =
+            choices.pick(&["60", "61", "-1", "60.0", "null", "\"60\"", "18446744073709551616"]);
+        text.extend([",\"bytes\":", bytes]);
+        if choices.one_in(2) {
+            text.extend([",\"digest\":", &value(choices), ",\"error\":", &value(choices)]);
+        }
     }
     if choices.one_in(2) {
         let status = choices.below(700).to_string();

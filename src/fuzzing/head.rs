@@ -2,6 +2,7 @@
 //! accepted head can be serialized again without a change in meaning.
 
 use super::choices::Choices;
+use super::request;
 use crate::http::fields::is_token;
 use crate::http::framing::Framing;
 use crate::http::head::{self, Expect, FieldSlots, HeadLimits, Method, Version};
@@ -47,6 +48,7 @@ pub fn head(data: &[u8]) {
 fn parse(input: &[u8], limits: &HeadLimits) -> Verdict {
     let mut slots = FieldSlots::new();
     let Some(head) = head::parse(input, &mut slots, limits)? else { return Ok(None) };
+    request::check(&head);
     let contents = Contents {
         method: (head.method, head.method_name.to_owned()),
         target: (head.target.to_owned(), head.path.to_owned(), head.query.map(str::to_owned)),

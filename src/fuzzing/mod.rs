@@ -42,6 +42,7 @@ mod head;
 mod naive;
 mod record;
 mod rendezvous;
+mod request;
 mod response;
 mod search;
 mod signature;

@@ -104,21 +104,20 @@ impl Pool {
 
     /// Returns an empty pipe; `None` when none is available and bytes have to be copied.
     pub fn lend(&mut self) -> Option<Pipe> {
-        let pipe = self
-            .large
-            .idle
-            .pop()
-            .or_else(|| self.open_large())
-            .or_else(|| self.small.idle.pop())
-            .or_else(|| self.open_small());
+        let pipe = self.find();
         self.refused += u64::from(pipe.is_none());
         pipe
     }
 
-    /// Returns an empty pipe for a transfer that has one; `None` when half of all are lent, so that
-    /// others still get their first one.
+    fn find(&mut self) -> Option<Pipe> {
+        let large = self.large.idle.pop().or_else(|| self.open_large());
+        large.or_else(|| self.small.idle.pop()).or_else(|| self.open_small())
+    }
+
+    /// Returns an empty pipe as the second one of a transfer, which can do without; `None` when half of
+    /// all are lent, so that others still get their first one.
     pub fn lend_spare(&mut self) -> Option<Pipe> {
-        if self.lent() < self.limits.max_pipes / 2 { self.lend() } else { None }
+        if self.lent() < self.limits.max_pipes / 2 { self.find() } else { None }
     }
 
     /// Closes the idle pipes to free their descriptors.

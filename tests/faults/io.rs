@@ -25,8 +25,8 @@ const SHORT_TIMEOUTS: [&str; 10] = [
     "300ms",
 ];
 
-/// Maximum number of pipes left open by transfers in sequence: a large and a small one.
-const IDLE_PIPES: usize = 2;
+/// Maximum number of pipes left open by transfers in sequence: two large and two small ones.
+const IDLE_PIPES: usize = 4;
 
 /// Every transfer completes although these calls fail.
 fn assert_all_complete(call: &str, error: &str, when: &str) {

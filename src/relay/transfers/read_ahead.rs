@@ -8,13 +8,15 @@
 use super::exchange::Exchange;
 use super::step::{TransferContext, loss};
 use crate::relay::io::Conn;
+use crate::rendezvous::Step;
+use crate::rendezvous::transfer::COPY_MAX;
 use crate::splice::copy::{self, Read};
 use crate::splice::pipe::{Fill, Pipe};
 use crate::splice::pool::Pool;
 use nix::errno::Errno;
 
-/// Maximum bytes to read ahead: the largest batch.
-pub(super) const READ_AHEAD_MAX: usize = 512 << 10;
+/// Maximum bytes to read ahead, no more than a copied read may return.
+pub(super) const READ_AHEAD_MAX: usize = COPY_MAX;
 
 /// Bytes read ahead, and their pipe while there are any in this turn.
 #[derive(Debug, Default)]
@@ -75,23 +77,27 @@ impl ReadAhead {
 }
 
 impl Exchange {
-    /// Reads ahead, if that is worth it. `false`: the source has to be waited for, or has ended.
-    pub(super) fn ensure_read_ahead(&mut self, tools: &mut TransferContext<'_>) -> bool {
-        if !self.reads_ahead() {
+    /// Reads ahead before this step, if that is worth it. `false`: the source has nothing, or has
+    /// ended.
+    pub(super) fn ensure_read_ahead(
+        &mut self,
+        tools: &mut TransferContext<'_>,
+        step: Step,
+    ) -> bool {
+        if !self.reads_ahead(step) || self.awaits_batch(tools.source) {
             return true;
         }
-        if self.awaits_batch(tools.source) {
-            self.source_blocked(tools.source);
-            return false;
+        if self.read_ahead.pipe.is_none() {
+            self.read_ahead.pipe = tools.pool.lend_spare();
         }
+        let Some(pipe) = &self.read_ahead.pipe else { return true };
         // What is read ahead passes through the other pipe.
         if self.pipe.is_none() {
             self.pipe = tools.pool.lend();
         }
-        if self.pipe.is_some() && self.read_ahead.pipe.is_none() {
-            self.read_ahead.pipe = tools.pool.lend_spare();
+        if self.pipe.is_none() {
+            return true;
         }
-        let Some(pipe) = &self.read_ahead.pipe else { return true };
         let count = match pipe.fill(&tools.source.socket, READ_AHEAD_MAX) {
             Ok(Fill::Moved(count)) => count,
             Ok(Fill::Blocked) => {
@@ -113,14 +119,23 @@ impl Exchange {
         true
     }
 
-    /// Whether the next bytes are to be read ahead: large chunks of a bulk flow, to a destination
-    /// that cannot be replaced any more.
-    fn reads_ahead(&self) -> bool {
-        self.read_ahead.is_empty()
+    /// Whether to read ahead: several chunks, all large, of a bulk flow, to a destination that cannot
+    /// be replaced any more.
+    fn reads_ahead(&self, step: Step) -> bool {
+        let several = match step {
+            Step::Fill { max_bytes } => max_bytes < READ_AHEAD_MAX,
+            Step::ReadFraming { .. } => true,
+            Step::Copy { .. }
+            | Step::Send { .. }
+            | Step::Drain { .. }
+            | Step::Wait(_)
+            | Step::Done(_) => false,
+        };
+        several
+            && self.read_ahead.is_empty()
             && self.pace.is_none()
             && self.batching.is_bulk()
             && self.transfer.in_chunks()
-            && self.transfer.splices()
             && self.transfer.head_started()
     }
 

@@ -57,7 +57,7 @@ impl Exchange {
             if step.takes() && tools.budget.is_spent() {
                 return TurnEnd::BudgetSpent;
             }
-            if step.takes() && !self.ensure_read_ahead(tools) {
+            if !self.ensure_read_ahead(tools, step) {
                 continue;
             }
             match step {
@@ -123,6 +123,8 @@ impl Exchange {
                 }
             }
             Ok(Fill::Blocked) if self.transfer.piped() > 0 => self.transfer.fill_blocked(),
+            // Neither pipe can block: one holds bytes, the other has room.
+            Ok(Fill::Blocked) if ahead => self.transfer.source_gone(Loss::Failed),
             Ok(Fill::Blocked) => self.source_blocked(tools.source),
             Ok(Fill::Eof) => self.transfer.source_ended(),
             Err(error) => self.transfer.source_gone(loss(error)),

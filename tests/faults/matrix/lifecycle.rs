@@ -8,7 +8,9 @@ use std::thread;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::scene::{FAULTS_LAST, LOOK, Outcome, Place, Scene, ended, is_debug_abort, serves};
+use super::scene::{
+    FAULTS_LAST, LOOK, Outcome, Place, Scene, ended, is_debug_abort, serves, unless_ended,
+};
 use super::table::MayEnd;
 use super::tracer::{self, Tracer};
 use crate::injected::{Fault, traced};
@@ -29,18 +31,26 @@ pub(super) fn start(fault: Option<Fault<'_>>, may_end: MayEnd) -> Scene {
         (address.is_some() || process.ended()).then_some(())
     });
     let logged = || fs::read_to_string(&log).expect("the log of strace");
-    let Some(address) = address else {
+    let gave_up = |process, log| {
         // A message is always permitted here.
         let may_end = if may_end == MayEnd::Never { MayEnd::WithMessage } else { may_end };
         let outcome = ended(process, may_end);
         let outcome = if outcome == Outcome::Ends { Outcome::NoStart } else { outcome };
-        return Scene { outcome, log: logged() };
+        Scene { outcome, log }
+    };
+    let Some(address) = address else {
+        return gave_up(process, logged());
     };
     let log = logged();
     tracer::release(&process);
-    let relay = Relay::at(process, address);
-    for body in BODIES {
-        assert_eq!(attempt(&relay, body), Verdict::Complete, "{body:?}");
+    let mut relay = Relay::at(process, address);
+    let served = unless_ended(&mut relay, |relay| {
+        for body in BODIES {
+            assert_eq!(attempt(relay, body), Verdict::Complete, "{body:?}");
+        }
+    });
+    if served.is_none() {
+        return gave_up(relay.into_process(), log);
     }
     relay.signal(Signal::SIGTERM);
     let end = relay.finish();

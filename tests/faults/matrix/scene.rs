@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -92,6 +94,22 @@ pub(super) fn serves(address: SocketAddr) -> bool {
         let _ = wire.try_send(ask("GET", "/ping").bytes());
         wire.try_response().is_ok_and(|answer| answer.status() == 200)
     })
+}
+
+/// Checks a relay that a fault may still end, whatever it answered before; `None`: it ended.
+pub(super) fn unless_ended<T>(relay: &mut Relay, check: impl FnOnce(&Relay) -> T) -> Option<T> {
+    let failed = match catch_unwind(AssertUnwindSafe(|| check(relay))) {
+        Ok(result) => return Some(result),
+        Err(failed) => failed,
+    };
+    // A process refuses connections some time before it has ended.
+    for _ in 0..FAULTS_LAST {
+        if relay.ended() {
+            return None;
+        }
+        thread::sleep(LOOK);
+    }
+    resume_unwind(failed)
 }
 
 /// The outcome of a relay that ended by itself; panics unless it may.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::scene::{FAULTS_LAST, LOOK, Outcome, Place, Scene, ended, serves};
+use super::scene::{FAULTS_LAST, LOOK, Outcome, Place, Scene, ended, serves, unless_ended};
 use super::table::MayEnd;
 use super::tracer::Tracer;
 use crate::descriptors::ticks;
@@ -51,16 +51,23 @@ pub(super) fn serve(fault: Option<Fault<'_>>, may_end: MayEnd) -> Scene {
         let ended = relay.ended();
         (ended || serves(relay.address())).then_some(!ended)
     });
-    if !lives {
+    let checked = if lives {
+        let transfers = transfers.expect("each client was answered");
+        unless_ended(&mut relay, |relay| {
+            let complete = transfers.iter().all(|one| one.verdict(relay) == Verdict::Complete);
+            assert_recovered(relay);
+            assert_quiet(relay);
+            relay.await_descriptors(before, IDLE_PIPES);
+            let printed = relay.process().stderr();
+            assert!(!printed.contains("panicked"), "{printed}");
+            complete
+        })
+    } else {
+        None
+    };
+    let Some(complete) = checked else {
         return Scene { outcome: ended(relay.into_process(), may_end), log };
-    }
-    let transfers = transfers.expect("each client was answered");
-    let complete = transfers.iter().all(|one| one.verdict(&relay) == Verdict::Complete);
-    assert_recovered(&relay);
-    assert_quiet(&relay);
-    relay.await_descriptors(before, IDLE_PIPES);
-    let printed = relay.process().stderr();
-    assert!(!printed.contains("panicked"), "{printed}");
+    };
     relay.signal(Signal::SIGTERM);
     assert_eq!(relay.finish().status.code(), Some(0));
     Scene { outcome: if complete { Outcome::Unharmed } else { Outcome::TransferFails }, log }
