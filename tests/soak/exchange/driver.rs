@@ -207,24 +207,27 @@ impl<'p> Exchange<'p> {
     /// What is requested after the end.
     pub(super) fn follow_up(&mut self, pool: &mut Pool) {
         let clean = self.destinations.iter().any(|destination| destination.side.outcome.is_clean());
-        if clean {
-            self.send_receipt(pool);
-        }
+        let settles = !clean || self.send_receipt(pool);
         // Until its bytes are acknowledged, a complete download can still be deleted, or its FIN read.
         if clean && self.plan.checked && self.plan.is_honest() {
             self.check_status(pool);
         }
-        self.await_last_event(pool);
+        // Without its receipt a stream has no last event: it is forgotten after a while.
+        if settles {
+            self.await_last_event(pool);
+        }
     }
 
-    fn send_receipt(&mut self, pool: &mut Pool) {
+    /// Sends the receipt, if one was announced; whether the relay took it.
+    fn send_receipt(&mut self, pool: &mut Pool) -> bool {
         let body = match self.plan.receipt {
-            Receipt::None | Receipt::Acked => return,
+            Receipt::None | Receipt::Acked => return true,
             Receipt::Confirmed => format!("{{\"bytes\":{}}}", self.plan.size),
             Receipt::Failed => "{\"error\":\"soak\"}".to_owned(),
         };
         let allowed: &[u16] = if self.plan.is_honest() { &[200] } else { &[200, 404, 409] };
-        self.ask(pool, &request("POST", &format!("{}/receipt", self.path), &body), allowed);
+        let request = request("POST", &format!("{}/receipt", self.path), &body);
+        self.ask(pool, &request, allowed) == Some(200)
     }
 
     fn check_status(&mut self, pool: &mut Pool) {
