@@ -27,7 +27,9 @@ CLOSED = 3
 
 
 def say(*words):
-    print(*words, flush=True)
+    # One write: lines of several threads stay lines.
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
 
 
 class Closed(Exception):

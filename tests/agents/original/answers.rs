@@ -49,14 +49,17 @@ fn a_flushed_answer_arrives_as_it_is_written() {
 fn a_fault_of_an_answer_fails_its_call_and_leaves_the_agent() {
     let relay = Relay::start(&[]);
     let original = Original::start(relay.address());
-    for (name, answer) in [
+    for (index, (name, answer)) in [
         ("not a response", "hello there\r\n\r\n".to_owned()),
         ("no status", "HTTP/1.1 fine\r\n\r\n".to_owned()),
         ("a bad length", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nabc".to_owned()),
         ("a coding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nabc".to_owned()),
         ("a long head", format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "x".repeat(70_000))),
         ("interim responses", "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(17)),
-    ] {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let digits = answer.bytes().fold(String::new(), |mut digits, byte| {
             let _ = write!(digits, "{byte:02x}");
             digits
@@ -67,6 +70,8 @@ fn a_fault_of_an_answer_fails_its_call_and_leaves_the_agent() {
             format!("/api/original/raw?{digits}")
         };
         assert_error(name, &relay.get(&target), (502, "AgentBrokeError", None));
+        // It loses the next answer if it opens another message of this one after that.
+        original.await_event("answered", 2 * index + 1);
         assert_eq!(relay.get("/api/original/echo").text(), "GET /echo ", "{name}");
     }
     assert_eq!(original.events("connected").len(), 1, "it stayed");
