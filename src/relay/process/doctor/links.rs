@@ -4,7 +4,8 @@ use crate::ops::doctor::network::Link;
 use serde_json::Value;
 use std::process::Command;
 
-/// Returns the interfaces that are up, except loopback; none without `ip`.
+/// Returns the devices that are up; none without `ip`. Loopback and virtual interfaces (`linkinfo`:
+/// veth of a container, bridges) are not among them: what they gain depends on others.
 pub(super) fn read() -> Vec<Link> {
     let output = Command::new("ip").args(["-details", "-json", "link", "show", "up"]).output();
     output.map(|output| parse(&output.stdout)).unwrap_or_default()
@@ -20,7 +21,8 @@ fn parse(json: &[u8]) -> Vec<Link> {
             tso_max_bytes: link["tso_max_size"].as_u64()?,
         })
     };
-    links.iter().filter(|link| link["link_type"] != "loopback").filter_map(link).collect()
+    let is_device = |link: &&Value| link["link_type"] != "loopback" && link["linkinfo"].is_null();
+    links.iter().filter(is_device).filter_map(link).collect()
 }
 
 #[cfg(test)]
@@ -33,6 +35,8 @@ mod tests {
             {"ifname":"lo","link_type":"loopback","gso_max_size":65536,"tso_max_size":524280},
             {},
             {"ifname":"eth0","link_type":"ether","gso_max_size":65536,"tso_max_size":524280},
+            {"ifname":"veth0","link_type":"ether","linkinfo":{"info_kind":"veth"},
+             "gso_max_size":65536,"tso_max_size":524280},
             {"ifname":"old","link_type":"ether"}
         ]"#;
         let eth0 = Link { name: "eth0".into(), gso_max_bytes: 65_536, tso_max_bytes: 524_280 };
