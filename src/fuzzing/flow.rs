@@ -50,7 +50,7 @@ pub(super) struct Flow {
     taken: usize,
     /// Whether a fill found the pipe or the source blocked; no other may follow before a drain.
     shrinks: bool,
-    /// Bytes moved from the pipes to user memory since a pipe was last emptied.
+    /// Bytes in user memory after a pipe was last emptied.
     emptied: usize,
     /// Whether the last send promised that the pipe's bytes follow.
     more: bool,
@@ -284,9 +284,9 @@ impl Flow {
     /// Moves the pipe's bytes to user memory: another transfer needs a pipe.
     fn empty_pipe(&mut self) {
         let bytes = self.pipe.take().expect("bytes in a pipe need a pipe").into_bytes();
-        self.emptied = bytes.len();
         self.transfer.pipe_emptied(bytes);
         self.shrinks = false;
+        self.note_held();
     }
 
     /// Whether bytes of chunks that were read ahead may be moved to user memory.
@@ -301,9 +301,16 @@ impl Flow {
     /// Moves them there, for a destination that is blocked.
     fn take_ahead(&mut self, choices: &mut Choices<'_>) {
         if let Some(range) = self.read(COPY_MAX, choices) {
-            self.emptied += range.len();
             self.take_in(range);
+            self.note_held();
         }
+    }
+
+    /// Notes how much user memory holds after the pipes were emptied: not more each time.
+    fn note_held(&mut self) {
+        self.emptied = self.transfer.held();
+        let most = self.prefix_bytes + FILL_MAX + 3 * COPY_MAX;
+        assert!(self.emptied <= most, "{} bytes are held", self.emptied);
     }
 
     fn fill(&mut self, max_bytes: usize, choices: &mut Choices<'_>) {
