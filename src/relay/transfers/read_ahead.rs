@@ -6,7 +6,7 @@
 //! [`READ_AHEAD_MAX`], because those after the end of the upload continue in user memory.
 
 use super::exchange::Exchange;
-use super::step::{TransferContext, loss};
+use super::step::TransferContext;
 use crate::relay::io::Conn;
 use crate::rendezvous::Step;
 use crate::rendezvous::transfer::COPY_MAX;
@@ -98,21 +98,8 @@ impl Exchange {
         if self.pipe.is_none() {
             return true;
         }
-        let count = match pipe.fill(&tools.source.socket, READ_AHEAD_MAX) {
-            Ok(Fill::Moved(count)) => count,
-            Ok(Fill::Blocked) => {
-                self.source_blocked(tools.source);
-                return false;
-            }
-            Ok(Fill::Eof) => {
-                self.transfer.source_ended();
-                return false;
-            }
-            Err(error) => {
-                self.transfer.source_gone(loss(error));
-                return false;
-            }
-        };
+        let result = pipe.fill(&tools.source.socket, READ_AHEAD_MAX);
+        let Some(count) = self.moved(tools.source, result) else { return false };
         self.read_ahead.bytes = count;
         tools.budget.spliced(count);
         self.batching.filled(count);

@@ -114,21 +114,34 @@ impl Exchange {
         };
         let scarce = tools.pool.is_exhausted() && self.transfer.destination_is_slow();
         let max_bytes = if scarce { max_bytes.min(FILL_SLOW) } else { max_bytes };
-        match self.read_ahead.fill(pipe, tools.source, max_bytes) {
-            Ok(Fill::Moved(count)) => {
-                self.transfer.filled(count);
-                if !ahead {
-                    tools.budget.spliced(count);
-                    self.batching.filled(count);
-                }
-            }
-            Ok(Fill::Blocked) if self.transfer.piped() > 0 => self.transfer.fill_blocked(),
+        let result = self.read_ahead.fill(pipe, tools.source, max_bytes);
+        match result {
+            Ok(Fill::Blocked) if self.transfer.piped() > 0 => return self.transfer.fill_blocked(),
             // Neither pipe can block: one holds bytes, the other has room.
-            Ok(Fill::Blocked) if ahead => self.transfer.source_gone(Loss::Failed),
-            Ok(Fill::Blocked) => self.source_blocked(tools.source),
+            Ok(Fill::Blocked) if ahead => return self.transfer.source_gone(Loss::Failed),
+            Ok(_) | Err(_) => {}
+        }
+        let Some(count) = self.moved(tools.source, result) else { return };
+        self.transfer.filled(count);
+        if !ahead {
+            tools.budget.spliced(count);
+            self.batching.filled(count);
+        }
+    }
+
+    /// Returns how many bytes a fill moved; `None` if it moved none, which has been handled.
+    pub(super) fn moved(
+        &mut self,
+        source: &mut Conn,
+        result: Result<Fill, Errno>,
+    ) -> Option<usize> {
+        match result {
+            Ok(Fill::Moved(count)) => return Some(count),
+            Ok(Fill::Blocked) => self.source_blocked(source),
             Ok(Fill::Eof) => self.transfer.source_ended(),
             Err(error) => self.transfer.source_gone(loss(error)),
         }
+        None
     }
 
     /// Reads the head of a chunk and the bytes inevitably read with it.
@@ -202,7 +215,7 @@ impl Exchange {
 
     /// Handles a source that has nothing now: waits for an event, or for a batch if the flow is
     /// bulk.
-    pub(super) fn source_blocked(&mut self, source: &mut Conn) {
+    fn source_blocked(&mut self, source: &mut Conn) {
         source.readable = false;
         set_mark(source, self.batching.blocked(self.transfer.still_to_come()));
     }
@@ -270,7 +283,7 @@ pub fn loss_of(conn: &Conn) -> Loss {
 
 /// Classifies an error: a reset and a broken pipe mean that the peer left; anything else is a
 /// failure of the socket.
-pub(super) fn loss(error: Errno) -> Loss {
+fn loss(error: Errno) -> Loss {
     let closed = [Errno::ECONNRESET, Errno::EPIPE].contains(&error);
     if closed { Loss::Closed } else { Loss::Failed }
 }
