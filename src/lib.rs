@@ -13,6 +13,7 @@
 //! | [`socket`] | HTTP over a WebSocket, for programs at both ends: blocking sockets |
 //! | [`client`] | HTTP client and commands of sender and receiver: blocking sockets |
 //! | [`relay`] | the event loop: the only module with mio and socket2 |
+//! | `web` | pure: pages for browsers |
 //! | [`ops`] | settings, logs, metrics, help, service manager |
 //! | `api` | pure: routes, errors, JSON of requests and responses |
 //! | `splice` | bytes between sockets, through pipes or user memory |
@@ -40,3 +41,5 @@ pub mod rendezvous;
 pub mod socket;
 #[doc(hidden)]
 pub mod splice;
+#[doc(hidden)]
+pub mod web;

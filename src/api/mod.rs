@@ -12,11 +12,13 @@ pub mod forward;
 mod json;
 pub mod moved;
 pub mod name;
+pub mod preview;
 pub mod receipt;
 pub mod report;
 pub mod route;
 pub mod route_name;
 pub mod status;
+pub mod watch;
 
 pub use access::Denied;
 pub use busy::Busy;

@@ -29,6 +29,14 @@ pub enum Route<'h> {
     Status(Option<Uuid>),
     /// Subscribe to the status object.
     Events(Option<Uuid>),
+    /// Show the page that sends, or to operators that of the relay.
+    Home,
+    /// Show a stream as a page, without joining it.
+    ReceivePage(Option<Uuid>),
+    /// Get a file of the pages.
+    PageFile(&'h str),
+    /// Subscribe to the state of the relay.
+    Watch,
     /// List all status objects, or those of active streams.
     List {
         /// Omit the streams that ended.
@@ -76,10 +84,16 @@ pub enum Route<'h> {
 }
 
 impl Route<'_> {
+    /// Whether it is a page, a part of one, or serves only one.
+    pub fn is_page(&self) -> bool {
+        matches!(self, Self::Home | Self::ReceivePage(_) | Self::PageFile(_) | Self::Watch)
+    }
+
     /// Returns the stream of the route, and the side the client takes in it.
     pub fn stream(&self) -> Option<(Uuid, Option<Side>)> {
         let (Self::Source(stream, _)
         | Self::Destination(stream)
+        | Self::ReceivePage(stream)
         | Self::Exists(stream)
         | Self::Delete(stream)
         | Self::Report(stream)
@@ -142,6 +156,10 @@ pub enum Control {
 #[derive(Clone, Copy)]
 enum Resource<'h> {
     Server,
+    Home,
+    ReceivePage(Option<Uuid>),
+    PageFile(&'h str),
+    Watch,
     Ping,
     Version,
     Streams,
@@ -215,6 +233,10 @@ fn asked<'h>(
         (Resource::State, Get | Head) => Route::State,
         (Resource::Control(control), Post) => Route::Control(control),
         (Resource::Metrics, Get | Head) => Route::Metrics,
+        (Resource::Home, Get | Head) => Route::Home,
+        (Resource::ReceivePage(id), Get | Head) => Route::ReceivePage(id),
+        (Resource::PageFile(name), Get | Head) => Route::PageFile(name),
+        (Resource::Watch, Get | Head) => Route::Watch,
         (Resource::Ping, Get | Head) => Route::Ping,
         (Resource::Version, Get | Head) => Route::Version,
         (Resource::Streams, Post) if public => Route::Create,
@@ -238,13 +260,18 @@ fn asked<'h>(
 
 fn allow(resource: Resource<'_>) -> &'static str {
     match resource {
-        Resource::Ping | Resource::Version => "GET, HEAD, OPTIONS",
+        Resource::Home
+        | Resource::ReceivePage(_)
+        | Resource::PageFile(_)
+        | Resource::Ping
+        | Resource::Version => "GET, HEAD, OPTIONS",
         Resource::Streams => "GET, HEAD, POST, OPTIONS",
         Resource::Server | Resource::Stream(_) => "GET, HEAD, POST, PUT, DELETE, OPTIONS",
         Resource::Status(_) | Resource::Events(_) => "GET, HEAD, PUT, OPTIONS",
         Resource::Error(_) | Resource::Receipt(_) => "POST, PUT, OPTIONS",
         Resource::Named(..) => "PUT, OPTIONS",
-        Resource::Health
+        Resource::Watch
+        | Resource::Health
         | Resource::Readiness
         | Resource::State
         | Resource::Control(_)
@@ -258,7 +285,10 @@ fn operators_allow(resource: Resource<'_>) -> &'static str {
         Resource::Stream(_) => "HEAD, DELETE, OPTIONS",
         Resource::Control(_) => "POST, OPTIONS",
         Resource::Server => "GET, HEAD, POST, DELETE, OPTIONS",
-        Resource::Ping
+        Resource::Home
+        | Resource::PageFile(_)
+        | Resource::Watch
+        | Resource::Ping
         | Resource::Version
         | Resource::Streams
         | Resource::Status(_)
@@ -267,7 +297,10 @@ fn operators_allow(resource: Resource<'_>) -> &'static str {
         | Resource::Readiness
         | Resource::State
         | Resource::Metrics => "GET, HEAD, OPTIONS",
-        Resource::Error(_) | Resource::Receipt(_) | Resource::Named(..) => "",
+        Resource::ReceivePage(_)
+        | Resource::Error(_)
+        | Resource::Receipt(_)
+        | Resource::Named(..) => "",
     }
 }
 
@@ -276,6 +309,7 @@ fn operators_resource(path: &str) -> Option<Resource<'_>> {
         "/healthz" => Some(Resource::Health),
         "/readyz" => Some(Resource::Readiness),
         "/metrics" => Some(Resource::Metrics),
+        "/watch" => Some(Resource::Watch),
         "/control" => Some(Resource::State),
         "/control/suspend" => Some(Resource::Control(Control::Suspend)),
         "/control/resume" => Some(Resource::Control(Control::Resume)),
@@ -285,8 +319,10 @@ fn operators_resource(path: &str) -> Option<Resource<'_>> {
 }
 
 fn resource(path: &str) -> Option<Resource<'_>> {
-    if path == "*" {
-        return Some(Resource::Server);
+    match path {
+        "*" => return Some(Resource::Server),
+        "/" => return Some(Resource::Home),
+        _ => {}
     }
     let path = path.strip_prefix('/')?;
     let mut segments = path.strip_suffix('/').unwrap_or(path).split('/');
@@ -295,6 +331,8 @@ fn resource(path: &str) -> Option<Resource<'_>> {
     match (first, rest) {
         ("ping", [None, ..]) => Some(Resource::Ping),
         ("version", [None, ..]) => Some(Resource::Version),
+        ("s", [Some(id), None, _]) if !id.is_empty() => Some(Resource::ReceivePage(parse_id(id))),
+        ("web", [Some(name), None, _]) => Some(Resource::PageFile(name)),
         ("stream", [None, ..]) => Some(Resource::Streams),
         ("stream", [Some(id), None, _]) if !id.is_empty() => Some(Resource::Stream(parse_id(id))),
         ("stream", [Some(id), Some(name), None]) if !name.is_empty() => {

@@ -25,6 +25,14 @@ pub enum RouteName {
     Status,
     /// Subscribe to the events of a stream.
     Events,
+    /// Show the page that sends, or that of the relay.
+    Home,
+    /// Show a stream as a page.
+    ReceivePage,
+    /// Get a file of the pages.
+    PageFile,
+    /// Subscribe to the state of the relay.
+    Watch,
     /// List all status objects.
     List,
     /// List the connected agents.
@@ -65,7 +73,7 @@ pub enum RouteName {
 
 impl RouteName {
     /// All variants, in the order of their numbers.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 32] = [
         Self::Create,
         Self::Push,
         Self::Source,
@@ -76,6 +84,10 @@ impl RouteName {
         Self::Receipt,
         Self::Status,
         Self::Events,
+        Self::Home,
+        Self::ReceivePage,
+        Self::PageFile,
+        Self::Watch,
         Self::List,
         Self::Agents,
         Self::Attach,
@@ -109,6 +121,10 @@ impl RouteName {
             Self::Receipt => "receipt",
             Self::Status => "status",
             Self::Events => "events",
+            Self::Home => "home",
+            Self::ReceivePage => "receive_page",
+            Self::PageFile => "page_file",
+            Self::Watch => "watch",
             Self::List => "list",
             Self::Agents => "agents",
             Self::Attach => "attach",
@@ -145,6 +161,10 @@ impl Route<'_> {
             Self::Receipt(_) => RouteName::Receipt,
             Self::Status(_) => RouteName::Status,
             Self::Events(_) => RouteName::Events,
+            Self::Home => RouteName::Home,
+            Self::ReceivePage(_) => RouteName::ReceivePage,
+            Self::PageFile(_) => RouteName::PageFile,
+            Self::Watch => RouteName::Watch,
             Self::List { .. } => RouteName::List,
             Self::Agents => RouteName::Agents,
             Self::Attach => RouteName::Attach,

@@ -1,9 +1,9 @@
 //! The errors of clients, each with a message that includes what to do.
 
 use super::Response;
-use super::human::size;
 use crate::http::answer::AnswerError;
 use crate::ops::cause;
+use crate::ops::human::size;
 use std::{fmt, io};
 
 /// Why a request failed.

@@ -137,7 +137,6 @@ pub mod ctl;
 pub(crate) mod dial;
 mod error;
 pub mod file_name;
-mod human;
 pub(crate) mod known_length;
 pub(crate) mod mover;
 mod options;

@@ -2,7 +2,7 @@
 //! syntax permits: order, case, whitespace, lines.
 
 use super::choices::Choices;
-use crate::http::negotiate::prefers_text;
+use crate::http::negotiate::{BodyForm, body_form};
 
 const RANGES: [(&str, &str); 8] = [
     ("*", "*"),
@@ -22,7 +22,7 @@ type Weighted = (&'static str, &'static str, u16);
 pub fn accept(data: &[u8]) {
     let mut choices = Choices::new(data);
     let ranges: Vec<Weighted> = (0..choices.below(7)).map(|_| range(&mut choices)).collect();
-    let expected = quality(&ranges, "text", "plain") > quality(&ranges, "application", "json");
+    let expected = expected(&ranges);
     let mut lines = vec![Vec::new()];
     for (kind, subtype, weight) in &ranges {
         let text = written(&mut choices, kind, subtype, *weight);
@@ -45,8 +45,22 @@ pub fn accept(data: &[u8]) {
     assert_eq!(prefers(&reversed), found, "order is not significant");
 }
 
-fn prefers(lines: &[Vec<u8>]) -> bool {
-    prefers_text(lines.iter().map(Vec::as_slice))
+fn prefers(lines: &[Vec<u8>]) -> BodyForm {
+    body_form(lines.iter().map(Vec::as_slice))
+}
+
+/// Returns the form that these ranges call for.
+fn expected(ranges: &[Weighted]) -> BodyForm {
+    let [page, text, json] = [("text", "html"), ("text", "plain"), ("application", "json")]
+        .map(|(kind, subtype)| quality(ranges, kind, subtype));
+    let is_named = ranges.iter().any(|(kind, subtype, _)| (*kind, *subtype) == ("text", "html"));
+    if is_named && page > 0 && page >= text.max(json) {
+        BodyForm::Page
+    } else if text > json {
+        BodyForm::Text
+    } else {
+        BodyForm::Json
+    }
 }
 
 fn range(choices: &mut Choices<'_>) -> Weighted {

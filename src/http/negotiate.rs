@@ -1,11 +1,36 @@
 //! Content negotiation: which form of a body a client prefers (RFC 9110, section 12.5.1).
 
-/// Whether the client prefers `text/plain` to `application/json`, by the values of its `Accept`
-/// fields. Without any, or with equal weights, it is JSON. Malformed elements are skipped, and
-/// parameters other than `q` do not narrow a range.
-pub fn prefers_text<'a>(accept_values: impl Iterator<Item = &'a [u8]>) -> bool {
-    let [text, json] = weigh(accept_values, [("text", "plain"), ("application", "json")]);
-    text.thousandths > json.thousandths
+/// The form of the body of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyForm {
+    /// One JSON object.
+    Json,
+    /// One line of text.
+    Text,
+    /// A page for a person.
+    Page,
+}
+
+/// Returns the form that the client prefers, by the values of its `Accept` fields: a page if they
+/// name `text/html` explicitly, as browsers do when they navigate, with at least the weight of the
+/// others; text if `text/plain` outweighs `application/json`; else JSON. Malformed elements are
+/// skipped, and parameters other than `q` do not narrow a range.
+pub fn body_form<'a>(accept_values: impl Iterator<Item = &'a [u8]>) -> BodyForm {
+    let types = [("text", "html"), ("text", "plain"), ("application", "json")];
+    let [page, text, json] = weigh(accept_values, types);
+    if page.is_named() && page.thousandths >= text.thousandths.max(json.thousandths) {
+        BodyForm::Page
+    } else if text.thousandths > json.thousandths {
+        BodyForm::Text
+    } else {
+        BodyForm::Json
+    }
+}
+
+/// Whether the client names `text/html` explicitly, with any weight.
+pub fn names_html<'a>(accept_values: impl Iterator<Item = &'a [u8]>) -> bool {
+    let [page] = weigh(accept_values, [("text", "html")]);
+    page.is_named()
 }
 
 /// Whether the client names this type explicitly, not just a range that includes it, and weighs it
@@ -16,7 +41,27 @@ pub fn names_and_prefers<'a>(
     other: (&str, &str),
 ) -> bool {
     let [named, other] = weigh(accept_values, [named, other]);
-    named.specificity == EXACT && named.thousandths > 0 && named.thousandths >= other.thousandths
+    named.is_named() && named.thousandths >= other.thousandths
+}
+
+/// Whether the client accepts a body compressed with gzip, by the values of its `Accept-Encoding`
+/// fields (RFC 9110, section 12.5.3).
+pub fn accepts_gzip<'a>(accept_encoding_values: impl Iterator<Item = &'a [u8]>) -> bool {
+    let mut best: Option<(bool, u16)> = None;
+    for element in accept_encoding_values.flat_map(|value| value.split(|&byte| byte == b',')) {
+        let mut parts = element.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+        let coding = parts.next().unwrap_or_default();
+        let is_named = coding.eq_ignore_ascii_case(b"gzip");
+        let weight = match parts.next() {
+            None => Some(1000),
+            Some([b'q' | b'Q', b'=', weight @ ..]) => parse_weight(weight),
+            Some(_) => None,
+        };
+        if (is_named || coding == b"*") && best.is_none_or(|(named, _)| is_named && !named) {
+            best = weight.map(|weight| (is_named, weight));
+        }
+    }
+    best.is_some_and(|(_, weight)| weight > 0)
 }
 
 /// Returns the weights of media types, each given as a type and a subtype.
@@ -50,6 +95,11 @@ struct MatchedWeight {
 }
 
 impl MatchedWeight {
+    /// Whether a range named the type, and did not exclude it.
+    fn is_named(&self) -> bool {
+        self.specificity == EXACT && self.thousandths > 0
+    }
+
     /// Adopts the range's weight if it matches more closely, or as closely and weighs more.
     fn match_range(&mut self, range: &Range<'_>, kind: &[u8], subtype: &[u8]) {
         let specificity = match (range.kind, range.subtype) {
@@ -114,46 +164,66 @@ fn split_unquoted(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use super::BodyForm::{Json, Page, Text};
     use super::*;
 
     #[test]
-    fn text_is_sent_only_if_preferred() {
-        for (name, values, text) in [
+    fn gzip_is_sent_only_if_accepted() {
+        for (name, values, accepted) in [
             ("no field", &[][..], false),
-            ("an empty field", &[""], false),
-            ("anything", &["*/*"], false),
-            ("text", &["text/plain"], true),
-            ("any text", &["text/*"], true),
-            ("json", &["application/json"], false),
-            ("both alike", &["text/plain, application/json"], false),
-            ("text, else anything", &["text/plain, */*;q=0.1"], true),
-            ("text and anything alike", &["text/plain, */*"], false),
-            ("text or json less", &["text/plain, application/json;q=0.999"], true),
-            ("text least", &["text/plain;q=0.001, application/json;q=0"], true),
-            ("text never", &["text/plain;q=0, */*;q=0.5"], false),
-            ("text but not plain", &["text/*, text/plain;q=0.1, application/*;q=0.2"], false),
-            ("json never", &["application/json;q=0, */*"], true),
-            ("two fields", &["application/json;q=0.5", "text/plain"], true),
-            ("a browser", &["text/html,application/xhtml+xml,*/*;q=0.8"], false),
-            ("other types", &["image/png, text/html"], false),
-            ("upper case and blanks", &["TEXT/Plain ; Q=0.9 ,\tapplication/JSON ; q=0.8"], true),
-            ("a parameter", &["text/plain;charset=utf-8"], true),
-            ("commas in quotes", &["a/b;x=\", text/plain, \\\", \""], false),
-            ("after the quotes", &["a/b;x=\",\\\"\", text/plain"], true),
-            ("an open quote", &["a/b;x=\", text/plain"], false),
-            ("a weight too large", &["text/plain;q=1.001"], false),
-            (
-                "a weight that is only a point",
-                &["text/plain;q=0., application/json;q=0.000"],
-                false,
-            ),
-            ("empty elements", &[",, text/plain ,", ""], true),
-            ("four decimals", &["text/plain;q=0.9999"], false),
-            ("no number", &["text/plain;q=, text/plain;q=x, text/plain;q=0.-1"], false),
-            ("no slash", &["text, *, /, ;, ,"], false),
+            ("a browser", &["gzip, deflate, br, zstd"], true),
+            ("excluded", &["gzip;q=0, *"], false),
+            ("everything else excluded", &["*;q=0, gzip"], true),
+            ("everything", &["*"], true),
+            ("upper case and blanks", &["br , GZIP ; q=0.5"], true),
+            ("others", &["br, identity"], false),
+            ("two fields", &["br", "gzip"], true),
+            ("a malformed weight", &["gzip;q=x"], false),
         ] {
             let values = values.iter().map(|value: &&str| value.as_bytes());
-            assert_eq!(prefers_text(values), text, "{name}");
+            assert_eq!(accepts_gzip(values), accepted, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_body_has_the_form_that_the_client_prefers() {
+        for (name, values, form) in [
+            ("no field", &[][..], Json),
+            ("an empty field", &[""], Json),
+            ("anything", &["*/*"], Json),
+            ("text", &["text/plain"], Text),
+            ("any text", &["text/*"], Text),
+            ("json", &["application/json"], Json),
+            ("both alike", &["text/plain, application/json"], Json),
+            ("text, else anything", &["text/plain, */*;q=0.1"], Text),
+            ("text and anything alike", &["text/plain, */*"], Json),
+            ("text or json less", &["text/plain, application/json;q=0.999"], Text),
+            ("text least", &["text/plain;q=0.001, application/json;q=0"], Text),
+            ("text never", &["text/plain;q=0, */*;q=0.5"], Json),
+            ("text but not plain", &["text/*, text/plain;q=0.1, application/*;q=0.2"], Json),
+            ("json never", &["application/json;q=0, */*"], Text),
+            ("two fields", &["application/json;q=0.5", "text/plain"], Text),
+            ("a browser", &["text/html,application/xhtml+xml,*/*;q=0.8"], Page),
+            ("a page or json alike", &["text/html, application/json"], Page),
+            ("a page or text alike", &["text/html, text/plain"], Page),
+            ("a page less than json", &["text/html;q=0.9, application/json"], Json),
+            ("a page less than text", &["text/html;q=0.9, text/plain"], Text),
+            ("a page never", &["text/html;q=0, text/*"], Text),
+            ("other types", &["image/png, text/css"], Json),
+            ("upper case and blanks", &["TEXT/Plain ; Q=0.9 ,\tapplication/JSON ; q=0.8"], Text),
+            ("a parameter", &["text/plain;charset=utf-8"], Text),
+            ("commas in quotes", &["a/b;x=\", text/plain, \\\", \""], Json),
+            ("after the quotes", &["a/b;x=\",\\\"\", text/plain"], Text),
+            ("an open quote", &["a/b;x=\", text/plain"], Json),
+            ("a weight too large", &["text/plain;q=1.001"], Json),
+            ("a weight that is only a point", &["text/plain;q=0., application/json;q=0.000"], Json),
+            ("empty elements", &[",, text/plain ,", ""], Text),
+            ("four decimals", &["text/plain;q=0.9999"], Json),
+            ("no number", &["text/plain;q=, text/plain;q=x, text/plain;q=0.-1"], Json),
+            ("no slash", &["text, *, /, ;, ,"], Json),
+        ] {
+            let values = values.iter().map(|value: &&str| value.as_bytes());
+            assert_eq!(body_form(values), form, "{name}");
         }
     }
 }

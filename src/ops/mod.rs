@@ -8,6 +8,8 @@ pub mod doctor;
 pub mod events;
 pub mod handover;
 pub mod help;
+#[doc(hidden)]
+pub mod human;
 pub mod line_queue;
 pub mod load;
 pub mod manual;

@@ -104,6 +104,13 @@ pub struct Settings {
     #[arg(long, value_name = "NAME", hide_default_value = true)]
     pub congestion_control: Option<String>,
 
+    /// Serve no pages for browsers
+    #[arg(
+        long, default_value = "false", default_missing_value = "true", num_args = 0..=1,
+        require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL"
+    )]
+    pub no_pages: bool,
+
     /// Admin listener.
     #[command(flatten)]
     pub admin: AdminSettings,

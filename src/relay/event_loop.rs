@@ -8,12 +8,13 @@
 
 mod dispatch;
 mod lifecycle;
+mod watching;
 
 use super::admin::{Admin, RelayStatus};
 use super::agents::Agents;
 use super::http1::{self, Http1};
 use super::intake::{Intake, Records, Waker};
-use super::io::{ConnId, Io, ListenerKind, Role, Task};
+use super::io::{CloseMode, ConnId, Io, ListenerKind, Role, Task};
 use super::process::{
     AdminListener, Budget, Handover, Inherited, Listeners, Predecessor, Reloader, ShutdownPhase,
     Signals,
@@ -154,7 +155,7 @@ impl EventLoop {
             streams,
             agents: Agents::new()?,
             intake: Records::default(),
-            admin: Admin::default(),
+            admin: Admin::new(now.monotonic),
         })
     }
 
@@ -254,6 +255,8 @@ impl EventLoop {
         self.look_after_stopping();
         self.reap();
         self.admin.update(&self.io, &self.status());
+        self.show_watchers();
+        self.reap();
         self.io.journal.write();
         self.manager.show_life(self.io.now.monotonic);
         // The only other clock reading: used for this metric alone.
@@ -321,6 +324,7 @@ impl EventLoop {
             Role::Streams(slot) => streams.ready(io, transfers, id, slot),
             Role::Agents(slot) => agents.ready(io, transfers, id, slot),
             Role::Intake(slot) => intake.ready(io, id, slot),
+            Role::Admin(_) => Admin::ready(io, id),
         }
     }
 
@@ -371,18 +375,20 @@ impl EventLoop {
             Role::Streams(slot) => streams.timeout(io, transfers, id, slot),
             Role::Agents(slot) => agents.timeout(io, transfers, id, slot),
             Role::Intake(slot) => intake.timeout(io, id, slot),
+            Role::Admin(_) => io.conns.close(id, CloseMode::Orderly),
         }
     }
 
     /// Notifies the owners of closed connections, once each, and frees their slots.
     fn reap(&mut self) {
-        let Self { io, http1, transfers, streams, agents, intake, .. } = self;
+        let Self { io, http1, transfers, streams, agents, intake, admin, .. } = self;
         while let Some(id) = io.conns.next_closed() {
             match io.conns[id].role {
                 Role::Http(state) => http1.closed(state),
                 Role::Streams(slot) => streams.closed(io, transfers, id, slot),
                 Role::Agents(slot) => agents.closed(io, transfers, id, slot),
                 Role::Intake(slot) => intake.closed(io, id, slot),
+                Role::Admin(slot) => admin.closed(slot),
             }
             let mut conn = io.conns.free(id);
             io.journal.ended(&mut conn, io.now);
@@ -396,6 +402,7 @@ impl EventLoop {
             Role::Streams(slot) => self.streams.phase(&self.io, id, slot),
             Role::Agents(slot) => self.agents.phase(slot),
             Role::Intake(_) => ConnPhase::Pushing,
+            Role::Admin(_) => ConnPhase::Following,
         }
     }
 

@@ -4,7 +4,7 @@
 //! | floor | folder | holds |
 //! |---|---|---|
 //! | 5 | `event_loop` | one turn; the only file that knows all services |
-//! | 4 | `streams`, `agents`, `intake`, `admin` | services: each owns its state, and none knows another |
+//! | 4 | `streams`, `agents`, `intake`, `admin`, `pages` | services: each owns its state, and none knows another |
 //! | 3 | `transfers` | bytes from one connection to another, until they are finished |
 //! | 2 | `http1` | one request in, one response out, and what follows |
 //! | 1 | `io` | connections, ids, deadlines, the run queue, the journal |
@@ -16,6 +16,7 @@ mod event_loop;
 mod http1;
 mod intake;
 mod io;
+mod pages;
 mod process;
 mod streams;
 mod transfers;

@@ -311,6 +311,11 @@ impl Registry {
         self.by_age.range(first..).map(|(_, &key)| &self.streams[key as usize])
     }
 
+    /// Returns the streams in reverse order of creation, those before this sequence number.
+    pub fn before_sequence(&self, end: u64) -> impl Iterator<Item = &Stream> {
+        self.by_age.range(..end).rev().map(|(_, &key)| &self.streams[key as usize])
+    }
+
     /// Returns the sequence number of the next stream.
     pub fn next_sequence(&self) -> u64 {
         self.next_sequence

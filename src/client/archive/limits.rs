@@ -1,8 +1,8 @@
 //! Bounds of what an archive extracts to: a few KiB can decompress to terabytes, or to millions of
 //! files.
 
-use super::super::human::size;
 use super::super::output::io_error;
+use crate::ops::human::size;
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Read};
 use std::rc::Rc;

@@ -66,6 +66,8 @@ pub struct Metrics {
     pairing_wait: Histogram,
     transfer_duration: Histogram,
     turn_duration: Histogram,
+    /// Turns so far, and the time they took: a histogram does not show its sum.
+    turns: (u64, Duration),
     accept_pauses: Counter,
     scraped: Scraped,
 }
@@ -103,6 +105,7 @@ impl Metrics {
                 "Turns of the event loop, without the wait for events",
                 &TURN_SECONDS,
             ),
+            turns: (0, Duration::ZERO),
             accept_pauses: metric(
                 &mut registry,
                 "rdv_accept_pauses",
@@ -148,8 +151,24 @@ impl Metrics {
     }
 
     /// Records the end of a loop iteration.
-    pub fn turned(&self, duration: Duration) {
+    pub fn turned(&mut self, duration: Duration) {
         self.turn_duration.observe(duration.as_secs_f64());
+        self.turns = (self.turns.0 + 1, self.turns.1.saturating_add(duration));
+    }
+
+    /// Returns the number of loop iterations, and the time they took.
+    pub fn turns(&self) -> (u64, Duration) {
+        self.turns
+    }
+
+    /// Returns the number of requests and connections refused due to load.
+    pub fn refused_total(&self) -> u64 {
+        self.refusals.iter().map(Counter::get).sum()
+    }
+
+    /// Returns the number of relayed body bytes.
+    pub fn relayed_total(&self) -> u64 {
+        self.relayed.iter().map(Counter::get).sum()
     }
 
     /// Counts a pause of accepting.

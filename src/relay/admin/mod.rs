@@ -2,13 +2,16 @@
 //! status and passes it in as a [`RelayStatus`].
 
 mod degraded;
+mod watchers;
 
+use crate::api::watch::Window;
 use crate::api::{Control, Failure};
 use crate::relay::http1::answer;
-use crate::relay::io::{ConnId, Io, ServingMode};
+use crate::relay::io::{ConnId, Io, ServingMode, Slot};
 use degraded::Degraded;
 use serde_json::json;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use watchers::Watchers;
 
 /// The relay's status, as only the event loop knows it.
 #[derive(Clone, Copy, Debug)]
@@ -32,15 +35,52 @@ pub struct Admin {
     stop: bool,
     /// No pipe is free, nor can be freed: other transfers are copied.
     out_of_pipes: Degraded,
-}
-
-impl Default for Admin {
-    fn default() -> Self {
-        Self { stop: false, out_of_pipes: Degraded::not_yet("out of pipes") }
-    }
+    watchers: Watchers,
+    started: Instant,
 }
 
 impl Admin {
+    /// Creates it at the start of the process.
+    pub fn new(now: Instant) -> Self {
+        let out_of_pipes = Degraded::not_yet("out of pipes");
+        Self { stop: false, out_of_pipes, watchers: Watchers::default(), started: now }
+    }
+
+    /// Returns whether the relay takes work, an order in this turn included.
+    pub fn mode(&self, io: &Io) -> ServingMode {
+        if self.stop { ServingMode::Draining } else { io.mode }
+    }
+
+    /// Returns the time since the start of the process.
+    pub fn uptime(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.started)
+    }
+
+    /// Handles `GET /watch`: subscribes to the state of the relay.
+    pub fn watch(&mut self, io: &mut Io, id: ConnId, query: Option<&str>, read: bool) {
+        self.watchers.begin(io, id, query, read);
+    }
+
+    /// Returns the subscribers to show the state to now, with their windows of the streams.
+    pub fn watchers_due(&mut self, now: Instant) -> Vec<(Slot, Window)> {
+        self.watchers.due(now)
+    }
+
+    /// Shows a subscriber the state of the relay.
+    pub fn show_watcher(&self, io: &mut Io, slot: Slot, event: &[u8]) {
+        self.watchers.show(io, slot, event);
+    }
+
+    /// Handles an event on a subscriber's socket.
+    pub fn ready(io: &mut Io, id: ConnId) {
+        Watchers::ready(io, id);
+    }
+
+    /// Handles a subscriber's closed connection.
+    pub fn closed(&mut self, slot: Slot) {
+        self.watchers.closed(slot);
+    }
+
     /// Reports whether new streams would be served.
     pub fn readiness(&mut self, io: &mut Io, id: ConnId, standing: &RelayStatus, read: bool) {
         let reasons = obstacles(io, standing);
@@ -55,7 +95,7 @@ impl Admin {
     /// Reports the relay's activity in numbers.
     pub fn state(&mut self, io: &mut Io, id: ConnId, standing: &RelayStatus, read: bool) {
         let object = json!({
-            "state": if self.stop { ServingMode::Draining.name() } else { io.mode.name() },
+            "state": self.mode(io).name(),
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
             "connections": io.conns.served(),
@@ -116,9 +156,12 @@ impl Admin {
         self.out_of_pipes.update(io.now.monotonic, standing.pipes_exhausted);
     }
 
-    /// Returns when [`Admin::update`] may change a state without an event.
+    /// Returns when [`Admin::update`] may change a state without an event, or a subscriber is due.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.out_of_pipes.next_deadline()
+        [self.out_of_pipes.next_deadline(), self.watchers.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Whether no pipe is free, nor can be freed.

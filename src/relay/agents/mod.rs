@@ -50,6 +50,7 @@ use crate::ops::metrics::ConnPhase;
 use crate::relay::http1::{Request, flush};
 use crate::relay::io::{CloseMode, ConnId, Http, Io, OnFlushed, Role, Slot};
 use crate::relay::transfers::{Finished, Owner, Transfers};
+use crate::rendezvous::Now;
 use agent::Waiter;
 use api_requests::ApiRequests;
 use calls::Calls;
@@ -94,6 +95,13 @@ impl Agents {
             lists: Lists::default(),
             subscribers: Subscribers::default(),
         })
+    }
+
+    /// Returns the number of connected agents, and the objects of at most `max` of them.
+    pub fn shown(&self, now: Now, max: usize) -> (usize, Vec<String>) {
+        let connected = || self.sessions.starting_at(0).filter(|agent| agent.session.is_open());
+        let shown = connected().take(max).map(|agent| events::object(agent, now)).collect();
+        (connected().count(), shown)
     }
 
     /// Handles `GET /socket`: opens a WebSocket; returns how many bytes after the head are

@@ -2,10 +2,14 @@
 
 use super::EventLoop;
 use crate::api::access::{self, Arrival, Policy};
+use crate::api::preview::is_preview;
 use crate::api::{Audience, Failure, Route, route};
 use crate::http::head::{FieldSlots, RequestHead};
+use crate::http::negotiate::names_html;
 use crate::relay::http1::{self, JsonPurpose, Request, Step, answer};
 use crate::relay::io::{ConnId, Http, ListenerKind, Role};
+use crate::relay::pages;
+use crate::web;
 use serde_json::json;
 
 /// Maximum pipelined requests of one connection in one turn, before others have theirs.
@@ -61,12 +65,30 @@ impl EventLoop {
 
     /// Handles a request; returns how many of the bytes after its head are consumed.
     fn act(&mut self, id: ConnId, request: Request<'_, '_>) -> usize {
-        let route = route(request.head, self.audience(id, request.head.path));
+        let route = self.route(id, request.head);
         let begun = http1::begin(&mut self.io, id, request, &route)
             .and_then(|()| self.check_access(id, request.head, &route));
         match begun {
             Ok(()) => self.dispatch(id, request, route),
             Err(failure) => request.refuse(&mut self.io, id, &failure),
+        }
+    }
+
+    /// Returns the route of a request, as this relay is configured.
+    fn route<'h>(&self, id: ConnId, head: &RequestHead<'_, 'h>) -> Route<'h> {
+        let route = route(head, self.audience(id, head.path));
+        let settings = &self.io.settings;
+        match route {
+            route if route.is_page() && settings.no_pages => Route::Nothing,
+            // Otherwise a link in a chat would be used up before its receiver sees it.
+            Route::Destination(stream) if is_preview(head) => {
+                if settings.no_pages {
+                    Route::Exists(stream)
+                } else {
+                    Route::ReceivePage(stream)
+                }
+            }
+            route => route,
         }
     }
 
@@ -95,7 +117,10 @@ impl EventLoop {
             Route::Call { callee, rest } => {
                 return agents.call(io, transfers, id, (callee, rest), request);
             }
-            Route::Create => return self.expect_json(id, request, JsonPurpose::Create),
+            Route::Create => {
+                let page = !io.settings.no_pages && names_html(head.fields.all("Accept"));
+                return self.expect_json(id, request, JsonPurpose::Create { page });
+            }
             Route::Report(Some(stream)) => {
                 return self.expect_json(id, request, JsonPurpose::Report(stream));
             }
@@ -113,6 +138,17 @@ impl EventLoop {
             Route::Status(Some(stream)) => streams.status(io, transfers, id, stream, read),
             Route::Events(Some(stream)) => streams.subscribe(io, transfers, id, stream, read),
             Route::Delete(Some(stream)) => streams.delete(io, transfers, id, stream, read),
+            Route::Home => {
+                let operators = io.conns[id].listener == ListenerKind::Admin;
+                let page = if operators { web::WATCH } else { web::SEND };
+                pages::home(io, id, head, page, read);
+            }
+            Route::ReceivePage(stream) => match streams.shown(io, stream) {
+                Ok(shown) => pages::stream(io, id, head, shown, read),
+                Err(failure) => pages::no_stream(io, id, &failure, read),
+            },
+            Route::PageFile(name) => pages::part(io, id, head, name, read),
+            Route::Watch => self.admin.watch(&mut self.io, id, head.query, read),
             Route::List { active_only } => streams.list(io, id, active_only, read),
             Route::Agents => agents.list(io, id, read),
             Route::AgentEvents => agents.subscribe(io, id, read),

@@ -3,12 +3,16 @@
 use super::follow::{flush, settled};
 use crate::api::{Busy, ERROR_FIELD, Failure};
 use crate::http::head::Version;
+use crate::http::negotiate::BodyForm;
 use crate::http::response::HeadWriter;
 use crate::relay::io::{ConnId, Http, Io, OnFlushed, Reply, Role, ServingMode, identify};
+use crate::web;
 use serde_json::Value;
 
 /// Size of most responses, allocated at once.
 const RESPONSE_BYTES: usize = 256;
+
+const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// A response whose body is written in pieces.
 #[derive(Clone, Copy, Debug)]
@@ -55,11 +59,15 @@ pub fn failure(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
 
 /// Reports the failure of a request that was accepted before.
 pub fn report(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
-    let text = io.conns[id].reply.text;
     let status = status_of(io, failure);
-    let body = if is_bodiless(status) { String::new() } else { failure.body(text) };
+    let form = io.conns[id].reply.form;
+    let (kind, body) = match form {
+        BodyForm::Page if !io.settings.no_pages => (web::HTML, web::error(failure, status)),
+        BodyForm::Page | BodyForm::Json => ("application/json", failure.body(false)),
+        BodyForm::Text => (PLAIN, failure.body(true)),
+    };
+    let body = if is_bodiless(status) { String::new() } else { body };
     let retry_after = io.settings.load.retry_after_seconds();
-    let kind: &[u8] = if text { b"text/plain; charset=utf-8" } else { b"application/json" };
     respond(io, id, (status, read), body.as_bytes(), |mut head| {
         head = head.field(ERROR_FIELD, failure.field_value().as_bytes());
         if failure.may_pass() {
@@ -77,7 +85,7 @@ pub fn report(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
         if is_bodiless(status) {
             without_body(head, status)
         } else {
-            content(head, kind, body.len())
+            content(secured(head, kind), kind.as_bytes(), body.len())
         }
     });
 }
@@ -105,6 +113,30 @@ pub fn text(io: &mut Io, id: ConnId, kind: &str, body: &str, read: bool) {
     respond(io, id, (200, read), body.as_bytes(), |head| {
         content(head, kind.as_bytes(), body.len())
     });
+}
+
+/// Sends a text instead of a page, to a client that prefers it.
+pub fn text_for_page(io: &mut Io, id: ConnId, body: &str, read: bool) {
+    respond(io, id, (200, read), body.as_bytes(), |head| {
+        let head = head.field("Cache-Control", b"no-store").field("Vary", b"Accept");
+        content(head, PLAIN.as_bytes(), body.len())
+    });
+}
+
+/// Sends a page that shows a state of this moment.
+pub fn page(io: &mut Io, id: ConnId, status: u16, body: &str, read: bool) {
+    respond(io, id, (status, read), body.as_bytes(), |head| {
+        let head = head.field("Cache-Control", b"no-store").field("X-Robots-Tag", b"none");
+        content(secured(head, web::HTML), web::HTML.as_bytes(), body.len())
+    });
+}
+
+/// Adds the fields of all pages, if it is one.
+fn secured<'o>(mut head: HeadWriter<'o>, kind: &str) -> HeadWriter<'o> {
+    for (name, value) in web::SECURITY.iter().filter(|_| kind == web::HTML) {
+        head = head.field(name, value.as_bytes());
+    }
+    head
 }
 
 /// Sends `204 No Content` that lists the allowed methods.

@@ -13,7 +13,10 @@ use uuid::Uuid;
 #[derive(Clone, Copy, Debug)]
 pub enum JsonPurpose {
     /// A stream is to be created.
-    Create,
+    Create {
+        /// Its location is its page.
+        page: bool,
+    },
     /// An error is reported to the sides of this stream.
     Report(Uuid),
     /// The receipt of the receiver of this stream.

@@ -9,7 +9,7 @@ use super::role::{Http, OnFlushed, Role};
 use super::sockopt;
 use crate::api::RouteName;
 use crate::http::head::{Method, RequestHead, Version};
-use crate::http::negotiate;
+use crate::http::negotiate::{BodyForm, body_form};
 use crate::splice::copy;
 use mio::event::Event;
 use socket2::Socket;
@@ -23,23 +23,27 @@ pub struct Reply {
     pub version: Version,
     /// What follows the response, given the client and its request's body.
     pub after: OnFlushed,
-    /// Errors as text instead of JSON.
-    pub text: bool,
+    /// The form of errors.
+    pub form: BodyForm,
     /// Whether it was a `HEAD` request: only the head is sent.
     pub head_only: bool,
 }
 
 impl Reply {
     /// The reply to a client whose request could not be read.
-    pub const UNKNOWN: Self =
-        Self { version: Version::Http11, after: OnFlushed::Close, text: false, head_only: false };
+    pub const UNKNOWN: Self = Self {
+        version: Version::Http11,
+        after: OnFlushed::Close,
+        form: BodyForm::Json,
+        head_only: false,
+    };
 
     /// Returns the reply that a request's head calls for.
     pub fn to(head: &RequestHead<'_, '_>) -> Self {
         Self {
             version: head.version,
             after: if head.keep_alive { OnFlushed::NextRequest } else { OnFlushed::Close },
-            text: negotiate::prefers_text(head.fields.all("Accept")),
+            form: body_form(head.fields.all("Accept")),
             head_only: head.method == Method::Head,
         }
     }

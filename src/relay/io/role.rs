@@ -31,6 +31,8 @@ pub enum Role {
     Agents(Slot),
     /// The intake of records.
     Intake(Slot),
+    /// The admin service: a subscriber to the state of the relay.
+    Admin(Slot),
 }
 
 /// The state of a connection that HTTP/1 owns.

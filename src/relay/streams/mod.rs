@@ -21,7 +21,8 @@ mod subscriber;
 mod subscribers;
 
 use crate::api::creation::{self, Creation};
-use crate::api::{Busy, Failure, receipt, report, status};
+use crate::api::watch::{self, Rows, Window};
+use crate::api::{Busy, Failure, Upload, receipt, report, status};
 use crate::ops::Settings;
 use crate::ops::access_log::StreamEnd;
 use crate::ops::metrics::ConnPhase;
@@ -44,6 +45,9 @@ use uuid::Uuid;
 
 /// Maximum expired streams processed in one turn, before others have theirs.
 const EXPIRE_MAX: usize = 1024;
+
+/// Maximum streams visited for one window: of 100,000 that ended, a few active ones may be the oldest.
+const WATCH_VISITS: usize = 4096;
 
 const RECEIPT_UNEXPECTED: &str =
     "No receipt is expected: none was announced with the GET, or it was already sent";
@@ -106,7 +110,7 @@ impl Streams {
     /// Handles a complete JSON body.
     pub fn json(&mut self, io: &mut Io, id: ConnId, purpose: JsonPurpose, body: &[u8]) {
         let done = match purpose {
-            JsonPurpose::Create => self.create(io, id, body),
+            JsonPurpose::Create { page } => self.create(io, id, page, body),
             JsonPurpose::Report(stream) => self.report(io, id, stream, body),
             JsonPurpose::Receipt(stream) => self.receipt(io, id, stream, body),
         };
@@ -115,7 +119,7 @@ impl Streams {
         }
     }
 
-    fn create(&mut self, io: &mut Io, id: ConnId, body: &[u8]) -> Result<(), Failure> {
+    fn create(&mut self, io: &mut Io, id: ConnId, page: bool, body: &[u8]) -> Result<(), Failure> {
         let Creation { headers, ttl_s, acked } = creation::parse(body)?;
         if let Some(failure) = takes_no_streams(io) {
             return Err(failure);
@@ -141,7 +145,8 @@ impl Streams {
         let granted =
             granted.map_or(String::new(), |ttl| format!(r#","ttl_seconds":{}"#, ttl.as_secs()));
         let body = [r#"{"stream":""#, name, "\"", &granted, "}\n"].concat();
-        answer::created(io, id, Some(&["/stream/", name].concat()), &body);
+        let location = [if page { "/s/" } else { "/stream/" }, name].concat();
+        answer::created(io, id, Some(&location), &body);
         Ok(())
     }
 
@@ -205,13 +210,25 @@ impl Streams {
         }
     }
 
-    /// Handles `HEAD /stream/:id`: shows the download of a waiting source without joining.
+    /// Returns an active stream, and what its source sends, for a page.
+    ///
+    /// # Errors
+    /// Why there is no such stream.
+    pub fn shown(&self, io: &Io, id: Option<Uuid>) -> Result<(&Stream, Option<&Upload>), Failure> {
+        let stream = id.and_then(|id| self.registry.get(id)).ok_or(Failure::SessionNotFound)?;
+        match status::fate(stream, io.now.wall_ms) {
+            Some(fate) => Err(Failure::StreamEnded(fate)),
+            None => Ok((stream, self.connected_upload(io, stream))),
+        }
+    }
+
+    /// Handles `HEAD /stream/:id`: shows the download of a connected source without joining.
     pub fn exists(&mut self, io: &mut Io, id: ConnId, stream: Option<Uuid>, read: bool) {
         let stream = stream.and_then(|stream| self.registry.get(stream));
         let Some(stream) = stream.filter(|stream| stream.is_active()) else {
             return answer::failure(io, id, &Failure::SessionNotFound, read);
         };
-        let Some(upload) = self.waiting_upload(io, stream) else {
+        let Some(upload) = self.connected_upload(io, stream) else {
             return answer::empty(io, id, 200, read);
         };
         let delimiter = upload.delimiter(io.conns[id].reply.version);
@@ -287,6 +304,27 @@ impl Streams {
             }
         }
         self.registry.forget_departed();
+    }
+
+    /// Returns a window of the streams, the newest first, each with a verdict on its pace that is at
+    /// most a second old.
+    pub fn rows(&mut self, io: &Io, transfers: &mut Transfers, window: Window) -> Rows {
+        let end = window.before.unwrap_or(u64::MAX);
+        let (mut shown, mut next) = (Vec::new(), None);
+        for (visited, stream) in self.registry.before_sequence(end).enumerate() {
+            if shown.len() == window.rows || visited == WATCH_VISITS {
+                next = Some(stream.sequence() + 1);
+                break;
+            }
+            if stream.is_active() || !window.active_only {
+                shown.push(stream.id());
+            }
+        }
+        for stream in &shown {
+            self.update_bottleneck(io, transfers, *stream);
+        }
+        let streams = shown.into_iter().filter_map(|id| self.registry.get(id).map(watch::row));
+        Rows { streams: streams.collect(), next }
     }
 
     /// Judges what limits the pace of a stream's transfer.

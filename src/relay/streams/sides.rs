@@ -157,9 +157,9 @@ impl Streams {
         }
     }
 
-    /// Returns the head of a stream's source that waits for a destination.
-    pub(super) fn waiting_upload(&self, io: &Io, stream: &Stream) -> Option<&Upload> {
-        let [source, None] = stream.clients() else { return None };
+    /// Returns the head of the connected source of a stream.
+    pub(super) fn connected_upload(&self, io: &Io, stream: &Stream) -> Option<&Upload> {
+        let [source, _] = stream.clients();
         let crate::relay::io::Role::Streams(slot) = io.conns[ConnId::from_client(source?)].role
         else {
             return None;

@@ -15,9 +15,10 @@ use std::process::{Command, Output};
 use source::{declares_or_exports, names_crate, paths, statements};
 
 /// The modules from top to bottom; those in one row do not import each other.
-const ROWS: [&[&str]; 6] = [
+const ROWS: [&[&str]; 7] = [
     &["connector", "socket"],
     &["client", "relay"],
+    &["web"],
     &["ops"],
     &["api", "splice"],
     &["rendezvous", "mux"],
@@ -25,7 +26,7 @@ const ROWS: [&[&str]; 6] = [
 ];
 
 /// Modules that only work on their arguments.
-const PURE: [&str; 4] = ["http", "rendezvous", "mux", "api"];
+const PURE: [&str; 5] = ["http", "rendezvous", "mux", "api", "web"];
 
 /// Names forbidden in a pure module.
 const IMPURE: [&str; 9] = [

@@ -2,10 +2,10 @@
 
 use crate::client::Response;
 use crate::client::commands::{Exit, Failure};
-use crate::client::human::size;
 use crate::client::{file_name, output};
 use crate::http::disposition;
 use crate::ops::cause;
+use crate::ops::human::size;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::statvfs::{fstatvfs, statvfs};

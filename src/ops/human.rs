@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Formats a size in binary units: `17 B`, `3.4 MiB`, `122 GiB`.
-pub(crate) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -24,7 +24,7 @@ pub(crate) fn size(bytes: u64) -> String {
 }
 
 /// Formats a time with at most two units: `0.4 s`, `42 s`, `3 min 20 s`, `2 h 5 min`.
-pub(crate) fn time(time: Duration) -> String {
+pub fn time(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0..10 => format!("{:.1} s", time.as_secs_f64()),
@@ -35,7 +35,7 @@ pub(crate) fn time(time: Duration) -> String {
 }
 
 /// Formats a transfer: `5.0 GiB in 42 s, 122 MiB/s`; omits a time too short to be meaningful.
-pub(crate) fn transfer(bytes: u64, time_taken: Duration) -> String {
+pub fn transfer(bytes: u64, time_taken: Duration) -> String {
     let millis = time_taken.as_millis();
     if millis < 100 {
         return size(bytes);

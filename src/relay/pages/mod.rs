@@ -1,0 +1,95 @@
+//! The pages: their files, and the page of a stream. They hold no state, and join nothing.
+
+use crate::api::{Failure, Upload};
+use crate::http::head::RequestHead;
+use crate::http::negotiate::{BodyForm, accepts_gzip};
+use crate::relay::http1::answer;
+use crate::relay::io::{ConnId, Io};
+use crate::rendezvous::Stream;
+use crate::web::{self, File};
+
+/// The status of the page of a stream that has ended (RFC 9110, section 15.5.11).
+const GONE: u16 = 410;
+
+/// Handles `GET /`: a page for browsers, short text for others.
+pub fn home(io: &mut Io, id: ConnId, head: &RequestHead<'_, '_>, page: &str, read: bool) {
+    if io.conns[id].reply.form == BodyForm::Page
+        && let Some(file) = web::file(page)
+    {
+        return send(io, id, head, file, read);
+    }
+    let text = web::home(&origin(head));
+    answer::text_for_page(io, id, &text, read);
+}
+
+/// Handles `GET /web/NAME`.
+pub fn part(io: &mut Io, id: ConnId, head: &RequestHead<'_, '_>, name: &str, read: bool) {
+    match web::part(name) {
+        Some(file) => send(io, id, head, file, read),
+        None => answer::failure(io, id, &Failure::BadRoute, read),
+    }
+}
+
+/// Handles `GET /s/:id`, and previews of `GET /stream/:id`, for an active stream. It is always a
+/// page: programs that preview links accept anything.
+pub fn stream(
+    io: &mut Io,
+    id: ConnId,
+    head: &RequestHead<'_, '_>,
+    (stream, upload): (&Stream, Option<&Upload>),
+    read: bool,
+) {
+    let page = web::receive(stream, upload, &origin(head));
+    answer::page(io, id, 200, &page, read);
+}
+
+/// Handles the same for a stream that has ended, or never existed.
+pub fn no_stream(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
+    let ended = matches!(failure, Failure::StreamEnded(_));
+    if !ended {
+        return answer::failure(io, id, failure, read);
+    }
+    answer::page(io, id, GONE, &web::error(failure, GONE), read);
+}
+
+/// Sends a file, unless the client has it.
+fn send(io: &mut Io, id: ConnId, head: &RequestHead<'_, '_>, file: &File, read: bool) {
+    let gzip = accepts_gzip(head.fields.all("Accept-Encoding"));
+    let (body, suffix) = if gzip { (file.gzip, "-gz") } else { (file.bytes, "") };
+    let etag = format!("\"{}{suffix}\"", file.etag);
+    let is_current = head.fields.all("If-None-Match").any(|value| lists(value, etag.as_bytes()));
+    let status = if is_current { 304 } else { 200 };
+    let body = if is_current { &[][..] } else { body };
+    answer::respond(io, id, (status, read), body, |mut head| {
+        head = head.field("ETag", etag.as_bytes()).field("Cache-Control", b"no-cache");
+        head = head.field("Vary", b"Accept, Accept-Encoding");
+        if is_current {
+            return head;
+        }
+        for (name, value) in web::SECURITY {
+            head = head.field(name, value.as_bytes());
+        }
+        if gzip {
+            head = head.field("Content-Encoding", b"gzip");
+        }
+        head.field("Content-Type", file.kind.as_bytes()).content_length(body.len() as u64)
+    });
+}
+
+/// Whether a list of entity tags has this one, in the weak comparison (RFC 9110, section 8.8.3.2).
+fn lists(value: &[u8], etag: &[u8]) -> bool {
+    let members = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+    members
+        .map(|member| member.strip_prefix(b"W/").unwrap_or(member))
+        .any(|member| member == etag || member == b"*")
+}
+
+/// Returns the origin of the relay as the client wrote it, for commands to copy. Only the client
+/// itself sees it, so a false one harms nobody else.
+fn origin(head: &RequestHead<'_, '_>) -> String {
+    let https = head.fields.get("X-Forwarded-Proto").is_some_and(|value| value == b"https");
+    let scheme = if https { "https" } else { "http" };
+    let host =
+        head.host().and_then(|host| str::from_utf8(host).ok()).filter(|host| !host.is_empty());
+    format!("{scheme}://{}", host.unwrap_or("HOST"))
+}
