@@ -22,7 +22,7 @@ fn main() -> io::Result<()> {
 fn embed_pages() -> io::Result<()> {
     println!("cargo::rerun-if-changed={PAGES}");
     let out = env::var("OUT_DIR").map_err(io::Error::other)?;
-    let root = env::current_dir()?;
+    let root = env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?;
     let mut names: Vec<_> = fs::read_dir(PAGES)?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| media_type(name).is_some())
@@ -30,9 +30,9 @@ fn embed_pages() -> io::Result<()> {
     names.sort();
     let mut code = "[\n".to_owned();
     for name in &names {
-        let path = root.join(PAGES).join(name);
+        let path = format!("{root}/{PAGES}/{name}");
         let bytes = fs::read(&path)?;
-        let gzip = Path::new(&out).join(format!("{name}.gz"));
+        let gzip = format!("{out}/{name}.gz");
         fs::write(&gzip, compressed(&bytes)?)?;
         let mut crc = Crc::new();
         crc.update(&bytes);

@@ -61,7 +61,7 @@ pub fn row(stream: &Stream) -> Value {
 }
 
 /// Returns the event: the figures of the relay, its agents, and the rows of a window.
-pub fn event(mut figures: Value, (agents, shown): (usize, &[String]), rows: Rows) -> Vec<u8> {
+pub fn event(mut figures: Value, (agents, shown): (usize, &[String]), rows: &Rows) -> Vec<u8> {
     let shown: Vec<Value> =
         shown.iter().filter_map(|agent| serde_json::from_str(agent).ok()).collect();
     figures["agents"] = json!({ "total": agents, "shown": shown });

@@ -4,17 +4,16 @@ use super::template::fill;
 use crate::api::Failure;
 use crate::http::response::reason;
 
+const UNKNOWN: &str = "No stream has this identifier: the link has expired or is incomplete.";
+
 /// Returns the page of a failure that is answered with this status.
 pub fn error(failure: &Failure, status: u16) -> String {
-    let (title, message) = match failure {
-        Failure::SessionNotFound => (
-            "This link does not work",
-            "No stream has this identifier: the link has expired or is incomplete.".to_owned(),
-        ),
-        Failure::StreamEnded(fate) => {
-            ("This link does not work any more", format!("Its stream has ended: {fate}."))
-        }
-        failure => (reason(status), format!("{}.", failure.message())),
+    let (title, message) = if let Failure::StreamEnded(fate) = failure {
+        ("This link does not work any more", format!("Its stream has ended: {fate}."))
+    } else if *failure == Failure::SessionNotFound {
+        ("This link does not work", UNKNOWN.to_owned())
+    } else {
+        (reason(status), format!("{}.", failure.message()))
     };
     fill(
         "error.html",

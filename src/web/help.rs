@@ -12,3 +12,6 @@ pub fn home(origin: &str) -> String {
          Or open {origin}/ in a browser.\n"
     )
 }
+
+/// The text of a preview where there are no pages.
+pub const PREVIEW: &str = "The link is valid. It works once, and this preview has not used it.\n";

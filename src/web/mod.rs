@@ -16,7 +16,7 @@ mod receive;
 mod template;
 
 pub use error::error;
-pub use help::home;
+pub use help::{PREVIEW, home};
 pub use receive::receive;
 
 /// One embedded file.

@@ -49,6 +49,7 @@ impl Watchers {
         let slot = self.all.insert(Watcher { id, window, chunked: streamed.chunked });
         io.conns[id].role = Role::Admin(Slot::new(slot));
         io.conns.set_deadline(id, None);
+        io.conns.flush_or_close(id);
         if io.conns[id].peer_ended() {
             // A FIN received with its request raises no further event.
             io.conns.enqueue(id);

@@ -78,17 +78,13 @@ impl EventLoop {
     fn route<'h>(&self, id: ConnId, head: &RequestHead<'_, 'h>) -> Route<'h> {
         let route = route(head, self.audience(id, head.path));
         let settings = &self.io.settings;
+        if route.is_page() && settings.no_pages {
+            return Route::Nothing;
+        }
         match route {
-            route if route.is_page() && settings.no_pages => Route::Nothing,
             // Otherwise a link in a chat would be used up before its receiver sees it.
-            Route::Destination(stream) if is_preview(head) => {
-                if settings.no_pages {
-                    Route::Exists(stream)
-                } else {
-                    Route::ReceivePage(stream)
-                }
-            }
-            route => route,
+            Route::Destination(stream) if is_preview(head) => Route::ReceivePage(stream),
+            _ => route,
         }
     }
 

@@ -11,7 +11,7 @@ impl EventLoop {
             let rows = self.streams.rows(&self.io, &mut self.transfers, window);
             let agents = self.agents.shown(self.io.now, watch::ROWS_MAX);
             let figures = self.figures();
-            let event = watch::event(figures, (agents.0, &agents.1), rows);
+            let event = watch::event(figures, (agents.0, &agents.1), &rows);
             self.admin.show_watcher(&mut self.io, slot, &event);
         }
     }

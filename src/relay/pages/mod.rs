@@ -39,6 +39,9 @@ pub fn stream(
     (stream, upload): (&Stream, Option<&Upload>),
     read: bool,
 ) {
+    if io.settings.no_pages {
+        return answer::text_for_page(io, id, web::PREVIEW, read);
+    }
     let page = web::receive(stream, upload, &origin(head));
     answer::page(io, id, 200, &page, read);
 }
