@@ -81,11 +81,13 @@ impl EventLoop {
         if route.is_page() && settings.no_pages {
             return Route::Nothing;
         }
-        match route {
-            // Otherwise a link in a chat would be used up before its receiver sees it.
-            Route::Destination(stream) if is_preview(head) => Route::ReceivePage(stream),
-            _ => route,
+        // Otherwise a link in a chat would be used up before its receiver sees it.
+        if let Route::Destination(stream) = route
+            && is_preview(head)
+        {
+            return Route::ReceivePage(stream);
         }
+        route
     }
 
     /// Returns the audience of a request.
