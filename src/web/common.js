@@ -37,16 +37,16 @@ export function time(seconds) {
   return `${Math.floor(s / 86400)} d ${Math.floor(s / 3600) % 24} h`;
 }
 
-const BOTTLENECKS = {
-  source: 'limited by the sender',
-  destination: 'limited by the receiver',
-  network_in: "limited by the sender's network",
-  network_out: "limited by the receiver's network",
-  rate: 'limited by the relay (rate limit)',
+const LIMITS = {
+  source: 'the sender',
+  destination: 'the receiver',
+  network_in: "the sender's network",
+  network_out: "the receiver's network",
+  rate: 'the relay (rate limit)',
 };
 
-/** Returns what limits a transfer, in words, or an empty text. */
-export const bottleneck = (status) => BOTTLENECKS[status.bottleneck?.side] ?? '';
+/** Returns what limits a transfer, or an empty text. */
+export const limit = (status) => LIMITS[status.bottleneck?.side] ?? '';
 
 /** Period over which a rate is measured, in milliseconds. */
 const RATE_WINDOW = 3000;
@@ -97,7 +97,7 @@ export class Progress {
     write($('rate'), status.active && rate ? `${size(rate)}/s` : '');
     const left = total > 0 && rate ? `${time(Math.ceil((total - bytes) / rate))} left` : '';
     write($('left'), status.active && bytes < total ? left : '');
-    write($('bottleneck'), status.active ? bottleneck(status) : '');
+    write($('bottleneck'), status.active && limit(status) ? `limited by ${limit(status)}` : '');
   }
 
   /** Summarizes a complete transfer: `5.0 GiB in 42 s, 122 MiB/s`. */

@@ -91,13 +91,19 @@ async function upload(current) {
   for (let attempt = 1; ; attempt++) {
     const answer = await put(current);
     const now = current.isActive ? await status(current.id) : null;
-    if (!current.isActive || answer.status === 200) return;
+    if (!current.isActive) return;
     if (now && !now.active) return show(current, now);
+    // The relay can have forgotten the stream already.
+    if (answer.status === 200) return now ?? show(current, complete(current));
     if (attempt === ATTEMPTS || ![0, 429, 503].includes(answer.status)) return fail(current, answer);
     setState(current.status.state, 'Connection lost; retrying');
     await new Promise((resume) => setTimeout(resume, answer.retrySeconds * 1000));
     if (!current.isActive) return;
   }
+}
+
+function complete({ status, body }) {
+  return { ...status, state: 'FINISHED', active: false, bytes_transferred: body.size };
 }
 
 /** Sends the body; a Blob has a length, so that the receiver's browser can show its progress. */
@@ -175,7 +181,7 @@ function end(current, state, { words, advice }, isGood = false) {
 }
 
 function cancel(words, advice) {
-  if (!run?.isActive) return;
+  if (!run?.isActive || !run.id) return;
   fetch(`/stream/${run.id}`, { method: 'DELETE', keepalive: true }).catch(() => {});
   end(run, 'CLIENT_ERROR', { words, advice });
 }

@@ -1,7 +1,7 @@
 // The operator's page: figures of the relay, its streams and agents, and control of it. One
 // subscription brings everything, once a second; elements are updated, not replaced.
 
-import { $, bottleneck, make, size, time, write } from './common.js';
+import { $, limit, make, size, time, write } from './common.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 // Seconds in the plots of the relay, and in those of a stream.
@@ -58,11 +58,11 @@ class Tile {
     $('tiles').append(make('section', { class: 'tile' }, make('h2', {}, title), this.#figure, this.#detail, this.#plot.svg));
   }
 
-  show(value, limit) {
+  show(value, max) {
     this.#plot.add(value);
     write(this.#figure, this.#format(value));
     const peak = `peak ${this.#format(this.#plot.peak)}`;
-    write(this.#detail, limit === undefined ? peak : `${peak}, limit ${this.#format(limit)}`);
+    write(this.#detail, max === undefined ? peak : `${peak}, limit ${this.#format(max)}`);
   }
 }
 
@@ -117,7 +117,7 @@ function cells(...classes) {
 
 function streamRow({ id }) {
   const { tr, all } = cells('', '', 'number', 'number', '', 'number', '', '');
-  const [name, state, bytes, rate, spark, age, limit, action] = all;
+  const [name, state, bytes, rate, spark, age, limited, action] = all;
   const plot = new Plot(STREAM_HISTORY, 'plot spark');
   const button = make('button', { type: 'button', class: 'cancel danger', 'aria-label': `Cancel ${id.slice(0, 8)}` }, 'Cancel');
   name.append(make('code', { title: id }, id.slice(0, 8)));
@@ -137,10 +137,9 @@ function streamRow({ id }) {
     write(state, stream.state);
     write(bytes, size(stream.bytes_transferred));
     write(rate, perSecond ? `${size(perSecond)}/s` : '');
-    // A stream that never moved a byte needs no plot.
-    if (stream.bytes_transferred) plot.add(perSecond);
+    if (stream.state === 'STREAMING') plot.add(perSecond);
     write(age, time(seconds(stream.created_at)));
-    write(limit, isActive ? bottleneck(stream) : '');
+    write(limited, isActive ? limit(stream) : '');
     button.disabled = !isActive;
   };
   return { tr, show };
