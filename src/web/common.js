@@ -131,6 +131,7 @@ async function copy(text) {
 export function enableCopying() {
   for (const button of document.querySelectorAll('[data-copy]')) {
     const label = button.textContent;
+    button.hidden = false;
     let timer;
     // Screen readers then read the new label.
     button.setAttribute('aria-live', 'polite');

@@ -63,7 +63,6 @@ function show(status) {
 function setOpen(isOpen) {
   $('download').hidden = !isOpen;
   $('commands').hidden = !isOpen;
-  $('download').setAttribute('aria-disabled', String(!isOpen));
 }
 
 function setState(status) {
