@@ -255,7 +255,7 @@ impl EventLoop {
         self.look_after_stopping();
         self.reap();
         self.admin.update(&self.io, &self.status());
-        self.show_watchers();
+        watching::show(self);
         self.reap();
         self.io.journal.write();
         self.manager.show_life(self.io.now.monotonic);

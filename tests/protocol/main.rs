@@ -10,6 +10,7 @@ mod errors;
 mod events;
 mod headers;
 mod limits;
+mod pages;
 mod phases;
 mod receipts;
 mod rendezvous;

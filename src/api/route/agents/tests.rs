@@ -39,7 +39,7 @@ fn an_upgrade_distinguishes_an_agent_from_a_list_request() {
         ("a spare", "GET /socket/spare", "\nUpgrade: rdv.spare.v1\n", Route::AttachTunnel),
         ("a spare, posted", "POST /socket/spare", "", Route::NotAllowed("GET, OPTIONS")),
         ("elsewhere it changes nothing", "GET /ping", UPGRADE, Route::Ping),
-        ("at the root neither", "GET /", UPGRADE, Route::Nothing),
+        ("at the root neither", "GET /", UPGRADE, Route::Home),
         ("a name alone", "GET /api", "", Route::Nothing),
         ("an empty name", "GET /api//x", "", Route::Nothing),
         ("an empty identifier", "GET /socket//x", "", Route::Nothing),
@@ -92,6 +92,7 @@ fn every_method_except_connect_is_a_call() {
 #[test]
 fn each_audience_has_its_own_paths() {
     const BAD: Route<'_> = Route::Nothing;
+    const READ_ONLY: Route<'static> = Route::NotAllowed("GET, HEAD, OPTIONS");
     const GET: Route<'_> = Route::NotAllowed("GET, OPTIONS");
     let call = Route::Call { callee: connection(), rest: "/" };
     let senders = Audience::Senders { here: false, compat: false };
@@ -103,9 +104,16 @@ fn each_audience_has_its_own_paths() {
         ("GET /socket/spare", Route::AttachTunnel, Route::AttachTunnel, BAD),
         (&to_agent, call, BAD, BAD),
         ("GET /api/a", Route::Call { callee: Callee::Name("a"), rest: "/" }, BAD, BAD),
-        ("GET /", BAD, Route::Attach, BAD),
-        ("POST /", BAD, GET, BAD),
-        ("OPTIONS /", BAD, Route::Options("GET, OPTIONS"), BAD),
+        ("GET /", Route::Home, Route::Attach, Route::Home),
+        ("GET /web/a", Route::PageFile("a"), BAD, Route::PageFile("a")),
+        ("GET /watch", BAD, BAD, Route::Watch),
+        ("POST /", READ_ONLY, GET, READ_ONLY),
+        (
+            "OPTIONS /",
+            Route::Options("GET, HEAD, OPTIONS"),
+            Route::Options("GET, OPTIONS"),
+            Route::Options("GET, HEAD, OPTIONS"),
+        ),
         ("GET /ping", Route::Ping, Route::Ping, Route::Ping),
         ("GET /version", Route::Version, BAD, Route::Version),
         ("POST /stream", Route::Create, BAD, Route::NotAllowed("GET, HEAD, OPTIONS")),
