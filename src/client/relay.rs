@@ -23,12 +23,17 @@ const ANSWER_MAX_BYTES: u64 = 1 << 20;
 /// Maximum time for a response that depends on the relay alone.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What a client accepts that shows people links: so the relay returns the location of a page.
+const ACCEPT_PAGE: &str = "application/json, text/html;q=0.5";
+
 /// A stream at a relay.
 #[derive(Clone, Debug)]
 pub struct Stream {
     relay: Url,
     id: Uuid,
     options: Options,
+    /// Whether the relay has a page of it.
+    has_page: bool,
 }
 
 /// Options for a new stream.
@@ -130,28 +135,35 @@ impl Stream {
             body.insert("download_headers".into(), request.download_headers.clone().into());
         }
         let url = relay.below("stream");
-        let response = ask("POST", &url, options, &Value::Object(body).to_string())?;
+        let accept = ("Accept", ACCEPT_PAGE.to_owned());
+        let body = Value::Object(body).to_string();
+        let response = ask_with("POST", &url, options, (vec![accept], &body))?;
         if response.status() != 201 {
             return Ok(Err(Refusal::of(response)));
         }
+        let location = response.text("Location").unwrap_or_default();
+        let has_page = location.contains("/s/");
         let said = json_of(response)?;
         let Some(id) = said["stream"].as_str().and_then(|id| id.parse().ok()) else {
             return Err(Error::Answer(crate::http::answer::AnswerError::NotHttp));
         };
         let ttl = said["ttl_seconds"].as_u64().map(|ttl| Duration::from_secs(ttl).min(UNLIMITED));
-        Ok(Ok((Self { relay: relay.clone(), id, options: options.clone() }, ttl)))
+        let (relay, options) = (relay.clone(), options.clone());
+        Ok(Ok((Self { relay, id, options, has_page }, ttl)))
     }
 
     /// Returns a handle to an existing stream, by its ID at this relay.
     pub fn new(relay: Url, id: Uuid, options: Options) -> Self {
-        Self { relay, id, options }
+        Self { relay, id, options, has_page: false }
     }
 
-    /// Returns the stream of a URL that ends in `/stream/ID`, optionally followed by a file name.
+    /// Returns the stream of a URL that ends in `/stream/ID`, optionally followed by a file name, or
+    /// in `/s/ID`, its page.
     pub fn of_url(url: &Url, options: Options) -> Option<Self> {
-        let (base, rest) = url.path().rsplit_once("/stream/")?;
+        let parts = url.path().rsplit_once("/stream/").or_else(|| url.path().rsplit_once("/s/"));
+        let (base, rest) = parts?;
         let id = rest.split('/').next()?.parse().ok()?;
-        Some(Self { relay: Url { target: format!("{base}/"), ..url.clone() }, id, options })
+        Some(Self::new(Url { target: format!("{base}/"), ..url.clone() }, id, options))
     }
 
     /// Returns the ID of the stream.
@@ -167,6 +179,12 @@ impl Stream {
     /// Returns the URL for both sides.
     pub fn url(&self) -> Url {
         self.relay.below(&format!("stream/{}", self.id))
+    }
+
+    /// Returns the URL of its page for browsers; `None` if the relay has none, or the stream was not
+    /// created with this handle.
+    pub fn page_url(&self) -> Option<Url> {
+        self.has_page.then(|| self.relay.below(&format!("s/{}", self.id)))
     }
 
     /// Returns the URL with a file name.
@@ -314,12 +332,21 @@ impl Stream {
 
 /// Sends a small request, and returns the response.
 fn ask(method: &str, url: &Url, options: &Options, body: &str) -> Result<Response, Error> {
+    ask_with(method, url, options, (Vec::new(), body))
+}
+
+/// Sends a request with these fields and this body, which is JSON or empty.
+fn ask_with(
+    method: &str,
+    url: &Url,
+    options: &Options,
+    (mut fields, body): (Vec<(&'static str, String)>, &str),
+) -> Result<Response, Error> {
     let mut options = options.clone();
     options.set_stall_timeout(STALL_TIMEOUT.max(options.connect_timeout));
-    let fields = match body {
-        "" => Vec::new(),
-        _ => vec![("Content-Type", "application/json".to_owned())],
-    };
+    if !body.is_empty() {
+        fields.push(("Content-Type", "application/json".to_owned()));
+    }
     let framing = Framing::Length(body.len() as u64);
     let request = Request { method, url, framing, fields, expect_continue: false };
     let mut outgoing = Outgoing::open(&request, &options)?;

@@ -258,18 +258,39 @@ fn decoded(rows: &[&str]) -> String {
 }
 
 #[test]
-fn the_qr_code_contains_the_url() {
-    let relay = Relay::start(&[]);
-    let here = Workdir::at(&relay);
-    here.put("a", "abc");
-    let (sending, id) = here.start_sending(&["a", "--qr"]);
-    relay.await_state(&id, "SRC_CONNECTED");
-    let stderr = sending.stderr();
+fn the_qr_code_contains_the_link_for_a_browser() {
+    for (flags, path) in [(&[][..], "/s/"), (&["--no-pages"], "/stream/")] {
+        let relay = Relay::start(flags);
+        let here = Workdir::at(&relay);
+        here.put("a", "abc");
+        let (sending, id) = here.start_sending(&["a", "--qr"]);
+        relay.await_state(&id, "SRC_CONNECTED");
+        assert_qr_code(&sending.stderr(), &relay.url(&format!("{path}{id}")));
+    }
+}
+
+/// Asserts that the output has a QR code of this link, for a terminal.
+fn assert_qr_code(stderr: &str, link: &str) {
     let is_code = |line: &&str| line.contains(['█', '▀', '▄']);
     let rows: Vec<&str> = stderr.lines().filter(is_code).collect();
     let blocks = rows.iter().flat_map(|row| row.chars());
     assert!(blocks.into_iter().all(|char| " █▀▄".contains(char)), "{stderr}");
-    assert_eq!(decoded(&rows), relay.url(&format!("/stream/{id}")));
+    assert_eq!(decoded(&rows), link);
+}
+
+#[test]
+fn a_sender_shows_the_page_that_its_relay_has() {
+    for (flags, has_page) in [(&[][..], true), (&["--no-pages"], false)] {
+        let relay = Relay::start(flags);
+        let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
+        here.put("a", "abc");
+        let (sending, id) = here.start_sending(&["a"]);
+        let page = relay.url(&format!("/s/{id}"));
+        assert_eq!(sending.stderr().contains(&page), has_page, "{}", sending.stderr());
+        let received = there.run(&["receive", &page]);
+        assert_eq!(received.status.code(), Some(0), "the link of a page is enough");
+        assert_eq!(sending.finish().status.code(), Some(0));
+    }
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(super) enum Kind {
     Bytes,
 }
 
-/// Prints the commands for the other side and, with `qr`, the URL as a QR code.
+/// Prints the commands for the other side and, with `qr`, the link as a QR code.
 pub(super) fn print(
     reporter: &Reporter,
     stream: &Stream,
@@ -36,12 +36,18 @@ pub(super) fn print(
     let most = if capped { " (the relay's maximum)" } else { "" };
     let within = waits.map_or(String::new(), |waits| format!(", within {}{most}", rounded(waits)));
     let mut text = format!("On the other side run one of these{within}:\n\n  {rdv}\n  {curl}\n");
+    let page = stream.page_url().filter(|_| kind != Kind::Bytes);
+    if let Some(page) = &page {
+        let link = format!("\nOr open this link in a browser:\n\n  {page}\n");
+        text.push_str(&link);
+    }
     if is_loopback(&url) {
         text.push_str(
             "\n(The relay listens on this machine only; other machines cannot reach it.)\n",
         );
     }
-    if qr && let Ok(code) = QrCode::new(url.to_string()) {
+    let link = page.as_ref().unwrap_or(&url);
+    if qr && let Ok(code) = QrCode::new(link.to_string()) {
         text.push('\n');
         // Most terminals are dark and blocks are bright: draw the light modules.
         let mut picture = code.render::<Dense1x2>();
@@ -55,6 +61,7 @@ pub(super) fn print(
         "url": url.to_string(),
         "receive": rdv,
         "curl": curl,
+        "page": page.map(|page| page.to_string()),
         "ttl_seconds": waits.map(|waits| waits.as_secs()),
     });
     reporter.print(&text, &event);
