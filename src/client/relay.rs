@@ -385,6 +385,7 @@ mod tests {
                 format!("https://h/relay/stream/{ID}?x"),
                 Some(format!("https://h/relay/stream/{ID}")),
             ),
+            (format!("https://h/relay/s/{ID}"), Some(format!("https://h/relay/stream/{ID}"))),
             ("http://h/stream/7".into(), None),
             (format!("http://h/{ID}"), None),
         ] {

@@ -105,7 +105,7 @@ impl AtRelay {
         let url = if place.contains("://") { place.to_owned() } else { format!("http://{place}") };
         let stream = url.parse().ok().and_then(|url| Stream::of_url(&url, options));
         stream.ok_or_else(|| {
-            let why = "is neither a stream's identifier nor a URL that ends in /stream/ID";
+            let why = "is neither a stream's identifier nor a URL that ends in /stream/ID or /s/ID";
             Failure::new(Exit::Usage, format!("'{}' {why}", shown(place)))
         })
     }

@@ -151,7 +151,10 @@ impl Receive {
 
     fn origin(&self, options: &Options, preferences: &Preferences) -> Result<Origin, Failure> {
         if let Ok(url) = self.place.parse::<Url>() {
-            return Ok(Origin { stream: Stream::of_url(&url, options.clone()), url });
+            let stream = Stream::of_url(&url, options.clone());
+            // The link of its page, or one with a file name, is enough to find the stream.
+            let url = stream.as_ref().map_or(url, Stream::url);
+            return Ok(Origin { stream, url });
         }
         let stream = self.at.stream(&self.place, options.clone(), preferences)?;
         Ok(Origin { url: stream.url(), stream: Some(stream) })
