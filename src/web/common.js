@@ -155,7 +155,8 @@ export function showCommands(id) {
 
 /**
  * Follows a stream: passes each status object on, until the stream has ended and its receipt, if one
- * is expected, was received. Returns a function that ends it. `lost` is called if the relay refuses.
+ * is expected, was received. Returns a function that ends it. `lost` is called if the events are
+ * interrupted, with `true` if the browser does not reconnect because the relay refused.
  */
 export function follow(id, show, lost = () => {}) {
   const events = new EventSource(`/stream/${id}/events`);
@@ -165,9 +166,7 @@ export function follow(id, show, lost = () => {}) {
     if (!status.active && status.receipt !== 'expected') events.close();
     show(status);
   });
-  events.addEventListener('error', () => {
-    if (events.readyState === EventSource.CLOSED) lost();
-  });
+  events.addEventListener('error', () => lost(events.readyState === EventSource.CLOSED));
   return () => events.close();
 }
 

@@ -8,6 +8,7 @@ const OPEN = ['CREATED', 'SRC_CONNECTED'];
 let total = Number.parseInt($('receive').dataset.bytes, 10);
 let hasClicked = false;
 let state = '';
+let last = null;
 let progress = null;
 
 /** Fills in what the sender declared. `HEAD` joins nothing. */
@@ -41,8 +42,8 @@ function fileName(field) {
 
 function show(status) {
   const isNew = status.state !== state;
-  const isFirst = state === '';
   state = status.state;
+  last = status;
   $('receive').dataset.state = state;
   const isOpen = OPEN.includes(state);
   setOpen(isOpen);
@@ -52,8 +53,8 @@ function show(status) {
   $('moving').hidden = isOpen || !progress;
   if (status.active) return setState(status);
   const isComplete = state === 'FINISHED' && status.receipt !== 'failed';
-  const { words, advice } = state === 'FINISHED' ? finished(status, isFirst) : describe(status, false);
-  $('state').className = `state ${isComplete && !isFirst ? 'good' : 'bad'}`;
+  const { words, advice } = state === 'FINISHED' ? finished(status) : describe(status, false);
+  $('state').className = `state ${isComplete ? 'good' : 'bad'}`;
   write($('state'), words);
   write($('advice'), advice);
   $('advice').hidden = !advice;
@@ -70,31 +71,33 @@ function setState(status) {
   const words = {
     CREATED: hasClicked ? 'The download starts when the sender connects' : 'Waiting for the sender',
     SRC_CONNECTED: 'Ready to download',
-    DST_CONNECTED: hasClicked ? 'Waiting for the sender' : 'Another receiver is connected and waits for the sender',
-    STREAMING: hasClicked ? 'Downloading' : 'Another receiver is connected; the link works once',
+    DST_CONNECTED: hasClicked ? 'Waiting for the sender' : 'A receiver is connected and waits for the sender',
+    STREAMING: hasClicked ? 'Downloading' : 'A receiver is downloading; the link works once',
   };
   write($('state'), words[status.state] ?? status.state);
 }
 
-function finished(status, isFirst) {
+function finished(status) {
   if (status.receipt === 'failed') {
     const reason = status.receipt_error ? `: ${status.receipt_error}` : '';
     return { words: `The receiver reported a failure${reason}.`, advice: 'Ask the sender for a new link.' };
   }
-  if (isFirst) return { words: 'The link was already used.', advice: 'Ask the sender for a new link.' };
   const summary = progress ? progress.summary(status.bytes_transferred) : size(status.bytes_transferred);
   const advice = hasClicked ? 'The file is in the folder for downloads of this browser.' : '';
   return { words: `Complete: ${summary}.`, advice };
 }
 
-/** The relay no longer knows the stream, or refuses to follow it: the words of the server remain. */
-function lost() {
-  if (state) return;
-  $('state').classList.add('bad');
+/** The events were interrupted, or refused; without any event the words of the server remain. */
+function lost(isFinal) {
+  if (!state) return;
+  $('state').className = `state ${isFinal ? 'bad' : ''}`;
+  write($('state'), isFinal ? 'The relay no longer has this stream.' : 'Connection to the relay lost; reconnecting');
+  if (isFinal) setOpen(false);
 }
 
 enableCopying();
 showCommands(id);
 $('download').addEventListener('click', () => (hasClicked = true));
-// Also the first event is a change, from nothing: the server's words are replaced if they are older.
 follow(id, show, lost);
+// The rate decreases while nothing moves.
+setInterval(() => state === 'STREAMING' && progress.show(last, total), 1000);
