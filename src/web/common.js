@@ -139,7 +139,7 @@ export function enableCopying() {
       const source = $(button.dataset.copy);
       const copied = await copy(source.value ?? source.textContent);
       write(button, copied ? 'Copied' : 'Press Ctrl+C');
-      if (!copied) getSelection().selectAllChildren(source);
+      if (!copied) source.select ? source.select() : getSelection().selectAllChildren(source);
       clearTimeout(timer);
       timer = setTimeout(() => write(button, label), 2000);
     });

@@ -8,16 +8,17 @@ const SHORT_NAME = 100;
 const encoder = new TextEncoder();
 
 /**
- * Packs entries `{ path, file }`; an entry without a file is a directory. A path that occurs twice
- * gets a number.
+ * Packs entries `{ path, file }`; an entry without a file is a directory. A file whose path is
+ * taken gets a number.
  */
 export function tar(entries, type = 'application/x-tar') {
   const parts = [];
   const taken = new Set();
   for (const { path, file } of entries) {
-    const unique = untaken(clean(path), taken);
-    if (!unique) continue;
-    parts.push(...(file ? regular(unique, file) : directory(unique)));
+    const cleaned = clean(path);
+    if (!cleaned || (!file && taken.has(cleaned))) continue;
+    parts.push(...(file ? regular(untaken(cleaned, taken), file) : directory(cleaned)));
+    taken.add(cleaned);
   }
   // The end: two empty blocks.
   parts.push(new Uint8Array(2 * BLOCK));
@@ -54,7 +55,7 @@ function directory(path) {
 function headers(fields) {
   let records = '';
   const name = encoder.encode(fields.path);
-  if (name.length > SHORT_NAME || name.some((byte) => byte > 0x7e)) {
+  if (name.length > SHORT_NAME || name.some((byte) => byte < 0x20 || byte > 0x7e)) {
     records += record('path', fields.path);
   }
   if (fields.size > OCTAL_MAX) records += record('size', fields.size);
