@@ -33,6 +33,8 @@ pub struct Arrival {
 pub struct Policy<'s> {
     /// Origins allowed to act, besides the relay's own.
     pub allowed_origins: &'s [AllowedOrigin],
+    /// Origins allowed to use streams and to read responses.
+    pub cors_origins: &'s [AllowedOrigin],
     /// Host names of the relay, besides its addresses.
     pub admin_hosts: &'s [HostName],
     /// Whether agents need no token, or tokens are configured.
@@ -158,7 +160,9 @@ pub fn check(
     if named && !is_own_host(head, arrival, policy) {
         return Err(Denied::Host);
     }
-    if (named || acts(route)) && is_foreign(head, policy) {
+    let owns = !arrival.operators && matches!(route, Route::Delete(_));
+    let cors_origins = if owns { policy.cors_origins } else { &[] };
+    if (named || acts(route)) && is_foreign(head, [policy.allowed_origins, cors_origins]) {
         return Err(Denied::Origin);
     }
     if *route == Route::Attach && !arrival.loopback && !policy.agents {
@@ -211,16 +215,18 @@ fn is_own_host(head: &RequestHead<'_, '_>, arrival: &Arrival, policy: &Policy<'_
         || policy.admin_hosts.iter().any(|name| name.0.eq_ignore_ascii_case(host))
 }
 
-/// Whether a page sent the request whose origin is neither the relay's own nor allowed.
-fn is_foreign(head: &RequestHead<'_, '_>, policy: &Policy<'_>) -> bool {
-    if policy.allowed_origins.contains(&AllowedOrigin::Any) {
+/// Whether a page sent the request whose origin is neither the relay's own nor on one of these
+/// lists.
+fn is_foreign(head: &RequestHead<'_, '_>, lists: [&[AllowedOrigin]; 2]) -> bool {
+    let allows = |origin| lists.iter().any(|list| list.contains(&origin));
+    if allows(AllowedOrigin::Any) {
         return false;
     }
     let mut is_listed = false;
     for value in head.fields.all("Origin") {
         let Some(origin) = str::from_utf8(value).ok().and_then(Origin::parse) else { return true };
         let is_own = head.host().is_some_and(|host| origin.is_of_host(host));
-        is_listed = policy.allowed_origins.contains(&AllowedOrigin::One(origin));
+        is_listed = allows(AllowedOrigin::One(origin));
         if !is_listed && !is_own {
             return true;
         }

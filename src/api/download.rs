@@ -1,6 +1,7 @@
 //! The response to the `GET` of a paired stream, built from the upload's head and the creator's
 //! options; and the response to the `PUT` once it is complete.
 
+use super::cors;
 use super::creation::field_value;
 use crate::http::disposition;
 use crate::http::framing::Framing;
@@ -172,6 +173,12 @@ impl Upload {
         }
         custom_fields(head, headers.map(|h| &h.download))
     }
+}
+
+/// Whether the custom fields of the stream's creator decide which pages can read a response.
+pub fn decides_cors(fields: Option<&Map<String, Value>>) -> bool {
+    let mut names = fields.into_iter().flat_map(Map::keys);
+    names.any(|name| name.eq_ignore_ascii_case(cors::ALLOW_ORIGIN))
 }
 
 /// Writes the custom fields of the stream's creator.

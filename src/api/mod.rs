@@ -5,6 +5,7 @@ pub mod access;
 pub mod agents;
 pub mod bottleneck;
 pub mod busy;
+pub mod cors;
 pub mod creation;
 pub mod download;
 pub mod failure;
@@ -22,6 +23,7 @@ pub mod watch;
 
 pub use access::Denied;
 pub use busy::Busy;
+pub use cors::{Cors, Preflight};
 pub use download::Upload;
 pub use failure::{ERROR_FIELD, Failure};
 pub use route::{Audience, Callee, Control, Route, route};

@@ -61,6 +61,12 @@ pub fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(trim)
 }
 
+/// Splits a field line without its end into the name and the trimmed value; `None` without a colon.
+pub fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    Some((&line[..colon], trim(&line[colon + 1..])))
+}
+
 /// Returns the value without leading and trailing spaces and tabs (`OWS` of RFC 9110, section
 /// 5.6.3).
 pub(super) fn trim(mut value: &[u8]) -> &[u8] {

@@ -34,7 +34,8 @@ pub struct AdminSettings {
     pub admin_hosts: Vec<HostName>,
 
     /// Origin whose pages may open WebSockets, delete streams and use the admin listener, besides
-    /// the relay's own, such as https://relay.example, or * for all; repeatable
+    /// the relay's own, such as https://relay.example, or * for all; they read responses only with
+    /// cors-origin; repeatable
     #[arg(long, value_name = "ORIGIN")]
     pub allowed_origins: Vec<AllowedOrigin>,
 }

@@ -7,6 +7,7 @@ use super::metrics::MetricsSettings;
 use super::request_id::RequestIdSettings;
 use super::units::{GIB, KIB, MIB};
 use super::{HandoverSettings, LoadSettings, SocketSettings, units};
+use crate::api::access::AllowedOrigin;
 use clap::Args;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -83,6 +84,12 @@ pub struct Settings {
     /// repeatable
     #[arg(long, value_name = "CIDR", value_parser = network)]
     pub trusted: Vec<IpNet>,
+
+    /// Origin whose pages may create streams, use them and read responses (CORS), such as
+    /// https://app.example, or * for all; repeatable
+    #[allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "this is the text of --help")]
+    #[arg(long, value_name = "ORIGIN")]
+    pub cors_origin: Vec<AllowedOrigin>,
 
     /// Size of each pipe for splicing
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = units::bytes(4 * KIB..=256 * MIB))]

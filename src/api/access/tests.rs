@@ -23,7 +23,8 @@ fn admin(local: &str) -> Arrival {
     Arrival { operators: true, local: local.parse().ok(), ..public() }
 }
 
-const CLOSED: Policy<'_> = Policy { allowed_origins: &[], admin_hosts: &[], agents: false };
+const CLOSED: Policy<'_> =
+    Policy { allowed_origins: &[], cors_origins: &[], admin_hosts: &[], agents: false };
 
 /// Returns the decision on a request with these fields.
 fn decide(
@@ -168,6 +169,15 @@ fn origins_can_be_allowed() {
         let policy = Policy { allowed_origins: allowed, ..CLOSED };
         let fields = format!("Host: relay.example\n{fields}");
         assert_eq!(decide("/", &fields, Route::Attach, public(), policy), denied, "{name}");
+    }
+    for (name, route, arrival, denied) in [
+        ("a stream", Route::Delete(None), public(), None),
+        ("an agent", Route::Attach, public(), Some(Foreign)),
+        ("an operator", Route::Delete(None), admin("127.0.0.1:9090"), Some(Foreign)),
+    ] {
+        let policy = Policy { cors_origins: &some, ..CLOSED };
+        let fields = "Host: localhost\nOrigin: https://app.example\nSec-Fetch-Site: cross-site";
+        assert_eq!(decide("/", fields, route, arrival, policy), denied, "CORS for {name}");
     }
     for text in ["app.example", "https://app.example/", "null", ""] {
         assert!(text.parse::<AllowedOrigin>().is_err(), "{text}");

@@ -51,7 +51,8 @@ impl EventLoop {
                     }
                     Ok(None) => {}
                     Err(reject) => {
-                        http1::refuse_unread(&mut self.io, id, &Failure::Rejected(reject));
+                        let why = Failure::Rejected(reject);
+                        http1::refuse_unread(&mut self.io, id, reader.received(), &why);
                         return false;
                     }
                 }
@@ -161,7 +162,7 @@ impl EventLoop {
             Route::Metrics => self.metrics(id, head, read),
             Route::Ping => answer::text(io, id, "text/plain", "pong", read),
             Route::Version => answer::json(io, id, 200, &version(), read),
-            Route::Options(allow) => answer::allow(io, id, allow, read),
+            Route::Options(allow) => answer::allow(io, id, head, allow, read),
             Route::NotAllowed(allow) => {
                 answer::failure(io, id, &Failure::MethodNotAllowed(allow), read);
             }
@@ -206,6 +207,7 @@ impl EventLoop {
         };
         let policy = Policy {
             allowed_origins: &settings.admin.allowed_origins,
+            cors_origins: &settings.cors_origin,
             admin_hosts: &settings.admin.admin_hosts,
             agents: settings.sockets.takes_agents_elsewhere(),
         };

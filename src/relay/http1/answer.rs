@@ -1,8 +1,8 @@
 //! Writing responses.
 
 use super::follow::{flush, settled};
-use crate::api::{Busy, ERROR_FIELD, Failure};
-use crate::http::head::Version;
+use crate::api::{Busy, ERROR_FIELD, Failure, Preflight};
+use crate::http::head::{RequestHead, Version};
 use crate::http::negotiate::BodyForm;
 use crate::http::response::HeadWriter;
 use crate::relay::io::{ConnId, Http, Io, OnFlushed, Reply, Role, ServingMode, identify};
@@ -139,9 +139,16 @@ fn secured<'o>(mut head: HeadWriter<'o>, kind: &str) -> HeadWriter<'o> {
     head
 }
 
-/// Sends `204 No Content` that lists the allowed methods.
-pub fn allow(io: &mut Io, id: ConnId, allow: &str, read: bool) {
-    respond(io, id, (204, read), b"", |head| head.field("Allow", allow.as_bytes()));
+/// Sends `204 No Content` that lists the allowed methods, also for a page that can read responses.
+pub fn allow(io: &mut Io, id: ConnId, head: &RequestHead<'_, '_>, allow: &str, read: bool) {
+    let preflight = Preflight::of(head).filter(|_| io.conns[id].cors.permits());
+    respond(io, id, (204, read), b"", |head| {
+        let head = head.field("Allow", allow.as_bytes());
+        match &preflight {
+            Some(preflight) => preflight.fields(head, allow),
+            None => head,
+        }
+    });
 }
 
 /// Sends a response that has no body.
@@ -164,7 +171,8 @@ pub fn respond(
     // One allocation for most responses, their bodies included.
     conn.output.buffer().reserve(RESPONSE_BYTES);
     let head = HeadWriter::new(conn.output.buffer(), status, date);
-    let mut head = identify(head, journal.request_ids.as_ref(), conn.note.as_deref());
+    let head = identify(head, journal.request_ids.as_ref(), conn.note.as_deref());
+    let mut head = conn.cors.fields(head);
     if let Some(id) = &conn.correlation_id {
         head = head.field("X-Correlation-Id", id.as_bytes());
     }
@@ -204,7 +212,8 @@ pub fn begin(
     let Io { conns, journal, date, .. } = io;
     let conn = &mut conns[id];
     let writer = HeadWriter::new(conn.output.buffer(), 200, date);
-    let mut writer = identify(writer, journal.request_ids.as_ref(), conn.note.as_deref());
+    let writer = identify(writer, journal.request_ids.as_ref(), conn.note.as_deref());
+    let mut writer = conn.cors.fields(writer);
     for (name, value) in fields {
         writer = writer.field(name, value.as_bytes());
     }

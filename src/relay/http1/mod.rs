@@ -14,8 +14,9 @@ pub use json::JsonPurpose;
 pub use json_body::JsonBody;
 pub use request::{HeadReader, Request};
 
-use crate::api::{Busy, Failure, Route};
-use crate::http::head::{Expect, HeadLimits};
+use crate::api::access::AllowedOrigin;
+use crate::api::{Busy, Cors, Failure, Route};
+use crate::http::head::{Expect, HeadLimits, RequestHead};
 use crate::http::response::CONTINUE;
 use crate::ops::Settings;
 use crate::ops::metrics::ConnPhase;
@@ -133,7 +134,8 @@ impl Http1 {
             Http::Head if io.conns[id].carry.is_empty() => follow::close(io, id),
             Http::Head => {
                 let why = Failure::RequestTimeout("The request head did not come in time");
-                refuse_unread(io, id, &why);
+                let received = std::mem::take(&mut io.conns[id].carry);
+                refuse_unread(io, id, &received, &why);
             }
             Http::Json(slot) => {
                 self.bodies.remove(slot.key());
@@ -176,9 +178,10 @@ pub fn begin(
     request: Request<'_, '_>,
     route: &Route<'_>,
 ) -> Result<(), Failure> {
-    let Io { conns, journal, now, .. } = io;
+    let Io { conns, journal, now, settings, .. } = io;
     let conn = &mut conns[id];
     conn.reply = Reply::to(request.head);
+    conn.cors = cors(conn.listener, route, request.head, &settings.cors_origin);
     conn.counts_as = Some(route.name());
     journal.received(conn, request.head, *now)?;
     if conn.listener != ListenerKind::Admin {
@@ -198,11 +201,31 @@ fn begin_counted(io: &mut Io, id: ConnId) -> Result<(), Failure> {
     if io.conns.begin_request(id, max) { Ok(()) } else { Err(Failure::TooBusy(Busy::Requests)) }
 }
 
-/// Refuses a request that could not be parsed: the connection ends.
-pub fn refuse_unread(io: &mut Io, id: ConnId, failure: &Failure) {
-    let Io { conns, journal, now, .. } = io;
+/// Returns whether pages of other origins can read the response. The admin listener
+/// and agents have a list of origins of their own (`allowed-origins`).
+fn cors(
+    listener: ListenerKind,
+    route: &Route<'_>,
+    head: &RequestHead<'_, '_>,
+    allowed: &[AllowedOrigin],
+) -> Cors {
+    let attaches = matches!(route, Route::Attach | Route::AttachTunnel);
+    if listener != ListenerKind::Public || attaches {
+        return Cors::Off;
+    }
+    Cors::of(head.fields.all("Origin"), allowed)
+}
+
+/// Refuses a request that could not be parsed: the connection ends. `received`: its bytes so far.
+pub fn refuse_unread(io: &mut Io, id: ConnId, received: &[u8], failure: &Failure) {
+    let Io { conns, journal, now, settings, .. } = io;
     let conn = &mut conns[id];
     conn.reply = Reply::UNKNOWN;
+    conn.cors = if conn.listener == ListenerKind::Public {
+        Cors::of_received(received, &settings.cors_origin)
+    } else {
+        Cors::Off
+    };
     conn.carry = Vec::new();
     journal.unread(conn, *now);
     answer::failure(io, id, failure, false);

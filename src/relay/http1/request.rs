@@ -68,6 +68,11 @@ impl HeadReader {
         head::parse(&self.buffer, slots, &self.limits)
     }
 
+    /// Returns the bytes of the head so far, and those after it.
+    pub fn received(&self) -> &[u8] {
+        &self.buffer
+    }
+
     /// Returns the bytes after the head.
     pub fn after_head(&self, head: &RequestHead<'_, '_>) -> &[u8] {
         &self.buffer[head.len..]

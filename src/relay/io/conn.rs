@@ -7,7 +7,7 @@ use super::note::Note;
 use super::output::Output;
 use super::role::{Http, OnFlushed, Role};
 use super::sockopt;
-use crate::api::RouteName;
+use crate::api::{Cors, RouteName};
 use crate::http::head::{Method, RequestHead, Version};
 use crate::http::negotiate::{BodyForm, body_form};
 use crate::splice::copy;
@@ -91,6 +91,8 @@ pub struct Conn {
     pub role: Role,
     /// How the current request is to be answered.
     pub reply: Reply,
+    /// Whether pages of other origins can read the response to the current request.
+    pub cors: Cors,
     /// The correlation id of the current request, if that is a call.
     pub correlation_id: Option<Box<str>>,
     /// The note of the current request, if one is kept.
@@ -139,6 +141,7 @@ impl Conn {
             listener,
             role: Role::Http(Http::Head),
             reply: Reply::UNKNOWN,
+            cors: Cors::Off,
             correlation_id: None,
             note: None,
             counts_as: Some(RouteName::Unread),

@@ -266,9 +266,9 @@ fn accept_connection(io: &mut Io, socket: TcpStream, peer: SocketAddr, kind: Lis
     io.set_timeout(id, io.settings.keep_alive_timeout);
     let max = io.settings.load.max_connections_per_address;
     if full {
-        http1::refuse_unread(io, id, &Failure::TooBusy(Busy::Connections));
+        http1::refuse_unread(io, id, &[], &Failure::TooBusy(Busy::Connections));
     } else if !io.conns.begin_connection(id, max) {
-        http1::refuse_unread(io, id, &Failure::TooBusy(Busy::AddressConnections));
+        http1::refuse_unread(io, id, &[], &Failure::TooBusy(Busy::AddressConnections));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Streams;
 use super::role::StreamSide;
-use super::sides::wait;
+use super::sides::{defer_cors, wait};
 use crate::api::Failure;
 use crate::api::download::custom_fields;
 use crate::relay::http1::{answer, cut, follow};
@@ -63,6 +63,7 @@ impl Streams {
             return;
         }
         let headers = self.registry.stream(stream).headers().map(|headers| headers.upload.clone());
+        defer_cors(io, source, headers.as_ref());
         answer::respond(io, source, (200, true), b"", |head| {
             custom_fields(head.content_length(0), headers.as_ref())
         });

@@ -232,6 +232,7 @@ impl Streams {
             return answer::empty(io, id, 200, read);
         };
         let delimiter = upload.delimiter(io.conns[id].reply.version);
+        sides::defer_cors(io, id, stream.headers().map(|headers| &headers.download));
         answer::respond(io, id, (200, read), b"", |head| {
             upload.download_fields(head, delimiter, stream.headers())
         });

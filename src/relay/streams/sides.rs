@@ -3,7 +3,8 @@
 
 use super::Streams;
 use super::role::{StreamRole, StreamSide};
-use crate::api::{Failure, Upload, receipt, status};
+use crate::api::download::decides_cors;
+use crate::api::{Cors, Failure, Upload, receipt, status};
 use crate::http::framing::Framing;
 use crate::http::head::RequestHead;
 use crate::http::range;
@@ -13,6 +14,7 @@ use crate::relay::io::{CloseMode, Conn, ConnId, Flushed, Io, OnFlushed, PeerEnd,
 use crate::relay::transfers::{Begin, Owner, Transfers, feed_prefix};
 use crate::rendezvous::transfer::Delimiter;
 use crate::rendezvous::{Connected, Ending, Pace, Side, Stream, StreamKey};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 impl Streams {
@@ -124,10 +126,12 @@ impl Streams {
         }
         let closes = delimiter == Delimiter::Close || !reply.after.keeps_alive();
         let mut head = Vec::with_capacity(512);
+        let headers = self.registry.stream(stream).headers();
+        defer_cors(io, destination, headers.map(|headers| &headers.download));
         let note = io.conns[destination].note.as_deref();
         let writer = HeadWriter::new(&mut head, 200, &io.date);
         let writer = identify(writer, io.journal.request_ids.as_ref(), note);
-        let headers = self.registry.stream(stream).headers();
+        let writer = io.conns[destination].cors.fields(writer);
         upload.download_fields(writer, delimiter, headers).connection(!closes, reply.version).end();
         let splice = !io.settings.no_splice;
         let mut transfer = upload.transfer(delimiter, head, splice, stream_bytes_max(io));
@@ -263,6 +267,14 @@ fn announces_receipt(head: &RequestHead<'_, '_>) -> bool {
     let (name, value) = receipt::FIELD;
     let mut lines = head.fields.all(name);
     lines.any(|line| line.trim_ascii().eq_ignore_ascii_case(value.as_bytes()))
+}
+
+/// Omits the relay's CORS fields from a response whose custom fields have their own: browsers refuse
+/// two values.
+pub(super) fn defer_cors(io: &mut Io, id: ConnId, fields: Option<&Map<String, Value>>) {
+    if decides_cors(fields) {
+        io.conns[id].cors = Cors::Off;
+    }
 }
 
 /// Makes a side wait; the registry has its deadline.
