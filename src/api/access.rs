@@ -3,7 +3,7 @@
 //! send, with the rights of the machine it runs on. So the origin of a request is checked before
 //! the request is served.
 
-use super::Route;
+use super::{Audience, Route};
 use crate::http::head::RequestHead;
 use crate::http::host::Authority;
 use crate::http::origin::Origin;
@@ -54,6 +54,8 @@ pub enum Denied {
     Host,
     /// Any client could become an agent here.
     Attach,
+    /// A service worker would control other pages of the relay's origin.
+    ServiceWorker,
 }
 
 impl Denied {
@@ -73,6 +75,10 @@ impl Denied {
             Self::Attach => {
                 "This relay takes agents on loopback addresses only, until it has tokens for them \
                  (socket-tokens) or is open to all (open-agents)"
+            }
+            Self::ServiceWorker => {
+                "Service workers are not served in the relay's origin, which streams and agents \
+                 share (agent-host)"
             }
         }
     }
@@ -167,6 +173,25 @@ pub fn check(
     }
     if *route == Route::Attach && !arrival.loopback && !policy.agents {
         return Err(Denied::Attach);
+    }
+    Ok(())
+}
+
+/// Refuses the script of a service worker (Service Workers, section 4.6), in an origin that others
+/// share: the worker would intercept their requests below its path, without end.
+///
+/// # Errors
+/// [`Denied::ServiceWorker`].
+pub fn check_worker(
+    head: &RequestHead<'_, '_>,
+    route: &Route<'_>,
+    audience: Audience<'_>,
+) -> Result<(), Denied> {
+    let shared = audience == Audience::Public;
+    let untrusted = matches!(route, Route::Destination(_) | Route::Call { .. });
+    let is_worker = |value: &[u8]| value.eq_ignore_ascii_case(b"script");
+    if shared && untrusted && head.fields.all("Service-Worker").any(is_worker) {
+        return Err(Denied::ServiceWorker);
     }
     Ok(())
 }

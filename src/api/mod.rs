@@ -2,6 +2,7 @@
 //! becomes a response. PURE: no socket, no clock.
 
 pub mod access;
+pub mod agent_host;
 pub mod agents;
 pub mod bottleneck;
 pub mod busy;

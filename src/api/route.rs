@@ -56,7 +56,7 @@ pub enum Route<'h> {
         callee: Callee<'h>,
         /// The target after the prefix that names the agent, including its query, as received:
         /// nothing is decoded, and dots and double slashes are kept. `/` if it is empty; it begins
-        /// with `?` if it is only a query, else with `/`.
+        /// with `?` if it is only a query, else with `/`. `*` on the host of an agent only.
         rest: &'h str,
     },
     /// Check whether the relay is alive.
@@ -121,11 +121,13 @@ pub enum Callee<'h> {
     Connection(Option<Uuid>),
     /// The agent with this name, as written in the path.
     Name(&'h str),
+    /// The agent that the host names, in any case.
+    Host(&'h str),
 }
 
 /// The clients that a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Audience {
+pub enum Audience<'h> {
     /// All clients.
     Public,
     /// Clients that push records.
@@ -135,6 +137,10 @@ pub enum Audience {
         /// Whether methods other than `POST` are answered as if the path did not exist.
         compat: bool,
     },
+    /// Callers of APIs, on a host that serves nothing else.
+    Callers,
+    /// Callers of the agent with this name, in any case, on a host of its own.
+    CallersOf(&'h str),
     /// Agents, on listeners of their own.
     Agents,
     /// Operators of the relay.
@@ -177,7 +183,7 @@ enum Resource<'h> {
 }
 
 /// Returns the route of a request from this audience.
-pub fn route<'h>(head: &RequestHead<'_, 'h>, audience: Audience) -> Route<'h> {
+pub fn route<'h>(head: &RequestHead<'_, 'h>, audience: Audience<'h>) -> Route<'h> {
     if head.method == Method::Connect {
         return Route::Tunnel;
     }
@@ -190,7 +196,7 @@ pub fn route<'h>(head: &RequestHead<'_, 'h>, audience: Audience) -> Route<'h> {
             None => return Route::Nothing,
         },
         Audience::Senders { here, compat } => return pushed(head, here, compat),
-        Audience::Agents => return Route::Nothing,
+        Audience::Callers | Audience::CallersOf(_) | Audience::Agents => return Route::Nothing,
         Audience::Operators => match operators_resource(head.path) {
             Some(resource) => (resource, operators_allow(resource)),
             None => return Route::Nothing,
@@ -223,7 +229,7 @@ fn pushed<'h>(head: &RequestHead<'_, 'h>, here: bool, compat: bool) -> Route<'h>
 fn asked<'h>(
     resource: Resource<'h>,
     head: &RequestHead<'_, 'h>,
-    audience: Audience,
+    audience: Audience<'_>,
 ) -> Option<Route<'h>> {
     use Method::{Delete, Get, Head, Post, Put};
     let public = audience != Audience::Operators;

@@ -12,6 +12,8 @@ use crate::mux::upgrade;
 pub(super) fn check(head: &RequestHead<'_, '_>) {
     for audience in [
         Audience::Public,
+        Audience::Callers,
+        Audience::CallersOf("a"),
         Audience::Operators,
         Audience::Agents,
         Audience::Senders { here: true, compat: false },
@@ -29,7 +31,7 @@ pub(super) fn check(head: &RequestHead<'_, '_>) {
     }
 }
 
-fn check_route(head: &RequestHead<'_, '_>, audience: Audience) {
+fn check_route(head: &RequestHead<'_, '_>, audience: Audience<'_>) {
     let route = route(head, audience);
     assert_eq!(route == Route::Tunnel, head.method == Method::Connect);
     if let Some((stream, _)) = route.stream() {

@@ -5,6 +5,7 @@ mod tokens;
 pub use tokens::{Refused, TokenTable};
 
 use super::units;
+use crate::api::agent_host::AgentHost;
 use clap::{ArgAction, Args};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,6 +21,12 @@ pub struct SocketSettings {
     /// /socket; repeatable
     #[arg(long, value_name = "ADDR:PORT", value_parser = units::listen)]
     pub socket_listen: Vec<SocketAddr>,
+
+    /// Host that serves the APIs of agents and nothing else, so that their pages do not share the
+    /// relay's origin: apis.example for /api/NAME/..., *.relay.example for NAME.relay.example/...;
+    /// repeatable
+    #[arg(long, value_name = "HOST")]
+    pub agent_host: Vec<AgentHost>,
 
     /// Maximum connected agents; further ones are answered 503; 0: none
     #[arg(long, value_name = "N", default_value = "1000", value_parser = units::count(0))]

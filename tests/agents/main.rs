@@ -24,6 +24,7 @@ mod memory;
 mod names;
 mod openapi;
 mod original;
+mod origins;
 mod received_request;
 mod shutdown;
 mod slow_subscribers;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::api::Control;
+use crate::api::{Callee, Control};
 use crate::http::head::{FieldSlots, HeadLimits, parse};
 use Denied::{Agents, Attach, Host, Origin as Foreign, Streams};
 
@@ -241,5 +241,28 @@ fn agents_need_a_token_except_on_loopback() {
         assert_eq!(found, denied, "{name}");
         let spare = decide("/", "Host: a", Route::AttachTunnel, arrival, policy);
         assert_eq!(spare, None, "{name}: a tunnel has the secret of an agent");
+    }
+}
+
+#[test]
+fn scripts_of_service_workers_are_refused_in_a_shared_origin() {
+    let call = |callee| Route::Call { callee, rest: "/sw.js" };
+    let (named, hosted) = (call(Callee::Name("a")), call(Callee::Host("a")));
+    let (public, own) = (Audience::Public, Audience::CallersOf("a"));
+    for (name, value, route, audience, refused) in [
+        ("an API", "Service-Worker: script", named, public, true),
+        ("in another case", "service-worker: Script", named, public, true),
+        ("a download", "Service-Worker: script", Route::Destination(None), public, true),
+        ("no worker", "Accept: */*", named, public, false),
+        ("another value", "Service-Worker: x", named, public, false),
+        ("a status", "Service-Worker: script", Route::Status(None), public, false),
+        ("on a host of APIs", "Service-Worker: script", named, Audience::Callers, false),
+        ("on its own host", "Service-Worker: script", hosted, own, false),
+    ] {
+        let text = format!("GET / HTTP/1.1\r\nHost: h\r\n{value}\r\n\r\n");
+        let mut slots = FieldSlots::new();
+        let head = parse(text.as_bytes(), &mut slots, &LIMITS).unwrap().unwrap();
+        let denied = check_worker(&head, &route, audience).err();
+        assert_eq!(denied, refused.then_some(Denied::ServiceWorker), "{name}");
     }
 }

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 pub struct Forwarding<'f> {
     /// The target after the prefix, as in [`Route::Call`](crate::api::Route::Call).
     pub rest: &'f str,
-    /// The prefix of the target: `/api/billing`, `/socket/ID`.
+    /// The prefix of the target: `/api/billing`, `/socket/ID`; empty on the host of an agent.
     pub prefix: &'f str,
     /// The client's address, taken from its connection.
     pub peer: IpAddr,
@@ -51,7 +51,7 @@ pub fn correlation_id<'b>(head: &RequestHead<'_, 'b>) -> Option<&'b str> {
 /// Appends the head of the request to the agent: HTTP/1.1, whatever version the client uses. See
 /// docs/protocol.md for the table of forwarded fields.
 pub fn request(head: &RequestHead<'_, '_>, to: &Forwarding<'_>, out: &mut Vec<u8>) {
-    let target = if to.rest.starts_with('/') {
+    let target = if to.rest.starts_with('/') || to.rest == "*" {
         Cow::Borrowed(to.rest)
     } else {
         Cow::Owned(format!("/{}", to.rest))
@@ -138,6 +138,9 @@ fn forwarded<'o>(
     }
     if let Some(host) = head.host().filter(|host| !host.is_empty() && !said("X-Forwarded-Host")) {
         writer = writer.field("X-Forwarded-Host", host);
+    }
+    if to.prefix.is_empty() {
+        return writer;
     }
     writer.field("X-Forwarded-Prefix", to.prefix.as_bytes())
 }

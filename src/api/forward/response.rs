@@ -43,6 +43,11 @@ impl AnswerBody {
     }
 }
 
+/// The policy of responses in the relay's own origin (CSP 3, section 6.3.3): a page runs in an origin
+/// of its own, and so cannot act as one of the relay or of another agent. Policies of the agent are
+/// valid in addition.
+const SANDBOX: &[u8] = b"sandbox allow-scripts allow-forms allow-popups allow-downloads";
+
 /// Properties of a response besides its head.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseContext<'r> {
@@ -55,6 +60,8 @@ pub struct ResponseContext<'r> {
     pub keep_alive: bool,
     /// The current time, for a response without a `Date`.
     pub date: &'r HttpDate,
+    /// Whether the client's origin is the relay's, too: then [`SANDBOX`] separates them.
+    pub sandboxed: bool,
     /// The correlation id sent with the request.
     pub correlation_id: &'r str,
     /// The name and the value of the request id, if requests have one.
@@ -117,6 +124,9 @@ pub fn response(answer: &AnswerHead, to: &ResponseContext<'_>, out: &mut Vec<u8>
         let protocols: Vec<_> = answer.all("Upgrade").collect();
         writer = writer.field("Connection", b"Upgrade");
         return writer.field("Upgrade", &protocols.join(&b", "[..])).end();
+    }
+    if to.sandboxed {
+        writer = writer.field("Content-Security-Policy", SANDBOX);
     }
     let keep_alive = to.keep_alive && delimiter != Some(Delimiter::Close);
     framed(writer, to.body, delimiter).connection(keep_alive, to.version).end();

@@ -13,10 +13,14 @@ enum Resource<'h> {
 }
 
 /// Returns the route, if the path is one of these and available to this audience.
-pub(super) fn route<'h>(head: &RequestHead<'_, 'h>, audience: Audience) -> Option<Route<'h>> {
+pub(super) fn route<'h>(head: &RequestHead<'_, 'h>, audience: Audience<'h>) -> Option<Route<'h>> {
     match audience {
         Audience::Public => public(head),
         Audience::Senders { .. } => None,
+        Audience::Callers => Some(called(head)),
+        Audience::CallersOf(name) => {
+            Some(Route::Call { callee: Callee::Host(name), rest: after_host(head) })
+        }
         Audience::Agents => Some(dialled(head)),
         Audience::Operators => overseen(head),
     }
@@ -31,6 +35,25 @@ fn public<'h>(head: &RequestHead<'_, 'h>) -> Option<Route<'h>> {
         Resource::AttachTunnel => get_only(head, Route::AttachTunnel, "GET, OPTIONS"),
         Resource::Events => read_only(head, Route::AgentEvents),
     })
+}
+
+/// Routes on a host that serves APIs only: a page of one of them must not share an origin with what
+/// the relay serves.
+fn called<'h>(head: &RequestHead<'_, 'h>) -> Route<'h> {
+    match resource(head) {
+        Some(Resource::Call { callee, rest }) => Route::Call { callee, rest },
+        Some(Resource::Socket | Resource::AttachTunnel | Resource::Events) | None => Route::Nothing,
+    }
+}
+
+/// Returns the target without scheme and host, as in [`Route::Call`].
+fn after_host<'h>(head: &RequestHead<'_, 'h>) -> &'h str {
+    match head.target.split_once("://") {
+        Some((_, rest)) if !head.target.starts_with('/') => {
+            rest.find(['/', '?']).map_or("/", |at| &rest[at..])
+        }
+        Some(_) | None => head.target,
+    }
 }
 
 /// Routes for operators, which inspect agents but call none.

@@ -81,6 +81,7 @@ impl Calls {
             version: reply.version,
             keep_alive,
             date,
+            sandboxed: reply.sandboxed,
             correlation_id: &call.correlation_id,
             request_id: request_id.map(|(ids, id)| (ids.header(), id)),
         };

@@ -137,6 +137,7 @@ impl ApiRequests {
             body,
             version: Version::Http10,
             keep_alive: false,
+            sandboxed: false,
             date: &io.date,
             correlation_id: &request.correlation_id,
             request_id: None,

@@ -103,10 +103,11 @@ pub(super) fn head(
     head
 }
 
-/// Returns the path that names an agent.
+/// Returns the path that names an agent; empty if the host names it.
 pub(super) fn prefix_of(callee: Callee<'_>) -> String {
     match callee {
         Callee::Name(name) => format!("/api/{name}"),
+        Callee::Host(_) => String::new(),
         Callee::Connection(connection) => {
             format!("/socket/{}", connection.unwrap_or_default())
         }

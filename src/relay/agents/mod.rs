@@ -40,6 +40,7 @@ mod tunnelled;
 mod tunnels;
 mod upgraded;
 
+use crate::api::agent_host;
 use crate::api::forward::{BodyCarrier, Upgrade};
 use crate::api::{Busy, Callee, Failure};
 use crate::http::framing::Framing;
@@ -137,7 +138,10 @@ impl Agents {
             Ok(correlation_id) => correlation_id,
             Err(failure) => return request.refuse(io, id, &failure),
         };
-        io.conns[id].correlation_id = Some(correlation_id.clone());
+        let conn = &mut io.conns[id];
+        conn.correlation_id = Some(correlation_id.clone());
+        let hosts = &io.settings.sockets.agent_host;
+        conn.reply.sandboxed = agent_host::audience(hosts, request.head).is_none();
         let agent = match forwarding::may_call(io, sessions, callee, request) {
             Ok(agent) => agent,
             Err(failure) => return request.refuse(io, id, &failure),

@@ -122,6 +122,7 @@ impl Sessions {
         let connection = match callee {
             Callee::Connection(connection) => connection?,
             Callee::Name(name) => self.names.holder(name)?,
+            Callee::Host(name) => self.names.holder(&name.to_ascii_lowercase())?,
         };
         let slot = self.find(connection)?;
         let agent = &self[slot];

@@ -210,6 +210,7 @@ impl Tunnels {
             version: reply.version,
             keep_alive,
             date,
+            sandboxed: reply.sandboxed,
             correlation_id,
             request_id: request_id.map(|(ids, id)| (ids.header(), id)),
         };

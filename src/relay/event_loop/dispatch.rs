@@ -3,7 +3,7 @@
 use super::EventLoop;
 use crate::api::access::{self, Arrival, Policy};
 use crate::api::preview::is_preview;
-use crate::api::{Audience, Failure, Route, route};
+use crate::api::{Audience, Failure, Route, agent_host, route};
 use crate::http::head::{FieldSlots, RequestHead};
 use crate::http::negotiate::names_html;
 use crate::relay::http1::{self, JsonPurpose, Request, Step, answer};
@@ -66,8 +66,11 @@ impl EventLoop {
 
     /// Handles a request; returns how many of the bytes after its head are consumed.
     fn act(&mut self, id: ConnId, request: Request<'_, '_>) -> usize {
-        let route = self.route(id, request.head);
+        let audience = self.audience(id, request.head);
+        let route = self.route(request.head, audience);
+        let may = access::check_worker(request.head, &route, audience).map_err(Failure::Denied);
         let begun = http1::begin(&mut self.io, id, request, &route)
+            .and(may)
             .and_then(|()| self.check_access(id, request.head, &route));
         match begun {
             Ok(()) => self.dispatch(id, request, route),
@@ -76,8 +79,8 @@ impl EventLoop {
     }
 
     /// Returns the route of a request, as this relay is configured.
-    fn route<'h>(&self, id: ConnId, head: &RequestHead<'_, 'h>) -> Route<'h> {
-        let route = route(head, self.audience(id, head.path));
+    fn route<'h>(&self, head: &RequestHead<'_, 'h>, audience: Audience<'h>) -> Route<'h> {
+        let route = route(head, audience);
         let settings = &self.io.settings;
         if route.is_page() && settings.no_pages {
             return Route::Nothing;
@@ -92,14 +95,17 @@ impl EventLoop {
     }
 
     /// Returns the audience of a request.
-    fn audience(&self, id: ConnId, path: &str) -> Audience {
-        match (self.io.conns[id].listener, self.intake.path(path)) {
+    fn audience<'h>(&self, id: ConnId, head: &RequestHead<'_, 'h>) -> Audience<'h> {
+        match (self.io.conns[id].listener, self.intake.path(head.path)) {
             (ListenerKind::Admin, _) => Audience::Operators,
             (ListenerKind::Agents, _) => Audience::Agents,
             (ListenerKind::Public | ListenerKind::Api, Some((here, compat))) => {
                 Audience::Senders { here, compat }
             }
-            (ListenerKind::Public | ListenerKind::Api, None) => Audience::Public,
+            (ListenerKind::Public | ListenerKind::Api, None) => {
+                let hosts = &self.io.settings.sockets.agent_host;
+                agent_host::audience(hosts, head).unwrap_or(Audience::Public)
+            }
         }
     }
 

@@ -27,6 +27,8 @@ pub struct Reply {
     pub form: BodyForm,
     /// Whether it was a `HEAD` request: only the head is sent.
     pub head_only: bool,
+    /// Whether an agent's answer shares the relay's origin.
+    pub sandboxed: bool,
 }
 
 impl Reply {
@@ -36,6 +38,7 @@ impl Reply {
         after: OnFlushed::Close,
         form: BodyForm::Json,
         head_only: false,
+        sandboxed: false,
     };
 
     /// Returns the reply that a request's head calls for.
@@ -45,6 +48,7 @@ impl Reply {
             after: if head.keep_alive { OnFlushed::NextRequest } else { OnFlushed::Close },
             form: body_form(head.fields.all("Accept")),
             head_only: head.method == Method::Head,
+            sandboxed: false,
         }
     }
 }

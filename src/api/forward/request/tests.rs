@@ -119,6 +119,20 @@ fn only_a_trusted_proxy_may_set_forwarded_fields() {
 }
 
 #[test]
+fn on_the_host_of_an_agent_the_target_has_no_prefix() {
+    for (line, rest, target) in [
+        ("GET /x", "/x", "GET /x"),
+        ("GET http://h?y", "?y", "GET /?y"),
+        ("OPTIONS *", "*", "OPTIONS *"),
+    ] {
+        let to = Forwarding { prefix: "", rest, ..forwarding(BodyCarrier::Http1) };
+        let text = forwarded(&format!("{line} HTTP/1.1\nHost: h\nX-Forwarded-Prefix: /x\n"), &to);
+        assert!(text.starts_with(&format!("{target} HTTP/1.1\n")), "{text}");
+        assert!(!text.contains("Prefix"), "{text}");
+    }
+}
+
+#[test]
 fn a_mapped_ipv4_peer_is_written_as_ipv4() {
     for (peer, shown) in [
         ("::ffff:192.0.2.7", "192.0.2.7"),

@@ -15,6 +15,7 @@ fn returned(lines: &str, returning: impl FnOnce(&mut ResponseContext<'_>)) -> St
         version: Version::Http11,
         keep_alive: true,
         date: &date,
+        sandboxed: false,
         correlation_id: "made",
         request_id: None,
     };
@@ -203,5 +204,31 @@ fn the_framing_of_a_response_depends_on_request_and_response() {
         ("103", Get, "HTTP/1.1 103 x\n", broke("an interim response instead of the final one")),
     ] {
         assert_eq!(answer_framing(&answer(lines), asked, None), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_response_in_the_origin_of_the_relay_is_sandboxed() {
+    const OWN: &str = "Content-Security-Policy: default-src 'self'\n";
+    let policy = format!("Content-Security-Policy: {}\n", str::from_utf8(SANDBOX).unwrap());
+    for (name, lines, sandboxed, body, expected) in [
+        ("a page", "200 x\n", true, AnswerBody::Length(2), vec![&*policy]),
+        ("an error", "500 x\n", true, AnswerBody::Chunked, vec![&policy]),
+        ("no body", "304 x\n", true, AnswerBody::Absent { length: None }, vec![&policy]),
+        (
+            "with a policy of its own",
+            &*format!("200 x\n{OWN}Connection: Content-Security-Policy-Report-Only\n"),
+            true,
+            AnswerBody::Length(2),
+            vec![OWN, &policy],
+        ),
+        ("in another origin", &format!("200 x\n{OWN}"), false, AnswerBody::Length(2), vec![OWN]),
+        ("another protocol", "101 x\nUpgrade: y\n", true, AnswerBody::Upgraded, vec![]),
+    ] {
+        let text = returned(&format!("HTTP/1.1 {lines}"), |to| {
+            (to.sandboxed, to.body) = (sandboxed, body);
+        });
+        let found = text.split_inclusive('\n').filter(|line| line.starts_with("Content-Security"));
+        assert_eq!(found.collect::<Vec<_>>(), expected, "{name}");
     }
 }

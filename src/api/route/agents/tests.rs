@@ -4,10 +4,10 @@ use uuid::Uuid;
 
 const ID: &str = "0b54a9d1-6e2f-4f5a-9c58-3d1f27e9a4c0";
 const LIMITS: HeadLimits = HeadLimits { bytes: 4096, target_bytes: 2048 };
-const PUBLIC: Audience = Audience::Public;
+const PUBLIC: Audience<'_> = Audience::Public;
 
 /// Checks the route of a request line followed by these fields.
-fn assert_route(name: &str, line: &str, audience: Audience, expected: Route<'_>) {
+fn assert_route(name: &str, line: &str, audience: Audience<'_>, expected: Route<'_>) {
     let (line, fields) = line.split_once('\n').unwrap_or((line, ""));
     let version = if line.contains(" HTTP/") { "" } else { " HTTP/1.1" };
     let text = format!("{line}{version}\r\nHost: h\r\n{}\r\n", fields.replace('\n', "\r\n"));
@@ -126,4 +126,45 @@ fn each_audience_has_its_own_paths() {
     }
     let star = Route::Options("GET, HEAD, OPTIONS");
     assert_route("the whole server", "OPTIONS *", Audience::Agents, star);
+}
+
+#[test]
+fn a_host_of_apis_serves_nothing_else() {
+    let billing = Callee::Name("billing");
+    let call = |callee, rest| Route::Call { callee, rest };
+    for (name, line, expected) in [
+        ("an API", "GET /api/billing/a?b".to_owned(), call(billing, "/a?b")),
+        ("by connection", format!("DELETE /socket/{ID}/x"), call(connection(), "/x")),
+        ("its options", "OPTIONS /api/billing".into(), call(billing, "/")),
+        ("streams", "POST /stream".into(), Route::Nothing),
+        ("a stream", format!("GET /stream/{ID}"), Route::Nothing),
+        ("a ping", "GET /ping".into(), Route::Nothing),
+        ("agents", "GET /socket\nUpgrade: websocket\n".into(), Route::Nothing),
+        ("tunnels", "GET /socket/spare".into(), Route::Nothing),
+        ("events", "GET /socket/events".into(), Route::Nothing),
+        ("the server", "OPTIONS *".into(), Route::Nothing),
+        ("a tunnel to a host", "CONNECT h:1".into(), Route::Tunnel),
+    ] {
+        assert_route(name, &line, Audience::Callers, expected);
+    }
+}
+
+#[test]
+fn the_host_of_an_agent_serves_its_api_at_every_path() {
+    for (name, line, rest) in [
+        ("the root", "GET /", "/"),
+        ("a path", "GET /a/../b//?c=d", "/a/../b//?c=d"),
+        ("a path of the relay", "POST /stream", "/stream"),
+        ("a path of another agent", "GET /api/x/y", "/api/x/y"),
+        ("an upgrade", "GET /socket\nUpgrade: websocket\n", "/socket"),
+        ("a URL in the query", "GET /?http://x/y", "/?http://x/y"),
+        ("absolute form", "GET http://h/a?b=c", "/a?b=c"),
+        ("absolute form without a path", "GET http://h", "/"),
+        ("absolute form with a query only", "GET http://h?b=/c", "?b=/c"),
+        ("the server", "OPTIONS *", "*"),
+    ] {
+        let callee = Callee::Host("Billing");
+        let expected = Route::Call { callee, rest };
+        assert_route(name, line, Audience::CallersOf("Billing"), expected);
+    }
 }
