@@ -60,7 +60,7 @@ pub struct ResponseContext<'r> {
     pub keep_alive: bool,
     /// The current time, for a response without a `Date`.
     pub date: &'r HttpDate,
-    /// Whether the client's origin is the relay's, too: then [`SANDBOX`] separates them.
+    /// Whether the request was to the relay's origin: then a policy separates the two.
     pub sandboxed: bool,
     /// The correlation id sent with the request.
     pub correlation_id: &'r str,

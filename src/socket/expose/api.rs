@@ -110,7 +110,8 @@ impl Api {
     }
 
     /// Keeps `Location` and cookie paths as the API sends them. By default those of the API itself
-    /// get the `X-Forwarded-Prefix` of the request, so that they stay below it.
+    /// get the `X-Forwarded-Prefix` of the request, so that they stay below it, and lose the path of
+    /// the API's URL.
     #[must_use]
     pub fn without_rewriting(mut self) -> Self {
         self.rewrites = false;

@@ -21,7 +21,7 @@ pub(super) fn add_base(fields: &mut HeaderMap, base: &str) {
 /// Where clients reach an API, and where it believes to be.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PublicPaths {
-    /// Prefix of its public paths, such as `/api/billing`.
+    /// Prefix of its public paths, such as `/api/billing`; empty on a host of its own.
     public: String,
     /// Prefix of its own paths; empty for none.
     own: String,
@@ -30,9 +30,12 @@ pub(super) struct PublicPaths {
 }
 
 impl PublicPaths {
-    /// Creates the paths for a request with these fields; `None` if it has no prefix.
+    /// Creates the paths for a request with these fields; `None` if its prefix is not a path.
     pub(super) fn of(fields: &HeaderMap, own: &str, hosts: [String; 2]) -> Option<Self> {
-        let public = fields.get(PREFIX)?.to_str().ok()?.trim_end_matches('/');
+        let Some(prefix) = fields.get(PREFIX) else {
+            return Some(Self { public: String::new(), own: own.to_owned(), hosts });
+        };
+        let public = prefix.to_str().ok()?.trim_end_matches('/');
         // Two slashes would begin a host (RFC 3986, section 4.2).
         let is_path = public.starts_with('/') && !public.starts_with("//");
         is_path.then(|| Self { public: public.to_owned(), own: own.to_owned(), hosts })
@@ -56,11 +59,7 @@ impl PublicPaths {
     /// server.
     fn location(&self, location: &str) -> Option<String> {
         if location.starts_with('/') && !location.starts_with("//") {
-            return if below(location, &self.public).is_some() {
-                None
-            } else {
-                self.moved(location)
-            };
+            return if self.is_public(location) { None } else { self.moved(location) };
         }
         let (scheme, rest) = location.split_once("//")?;
         if !["", "http:", "https:"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
@@ -71,8 +70,12 @@ impl PublicPaths {
             return None;
         }
         // An API that knows its prefix needs only its host corrected.
-        let is_public = below(path, &self.public).is_some();
-        if is_public { Some(path.to_owned()) } else { self.moved(path) }
+        if self.is_public(path) { Some(path.to_owned()) } else { self.moved(path) }
+    }
+
+    /// Whether a path has the public prefix already.
+    fn is_public(&self, path: &str) -> bool {
+        !self.public.is_empty() && below(path, &self.public).is_some()
     }
 
     /// Returns the public form of a path of the API, with what follows it.
@@ -103,12 +106,13 @@ impl PublicPaths {
     }
 
     fn cookie_path(&self, path: &str) -> Option<String> {
-        if !path.starts_with('/') || below(path, &self.public).is_some() {
+        if !path.starts_with('/') || self.is_public(path) {
             return None;
         }
         // A cookie for all of the API, or for more than that.
         if below(&self.own, path.trim_end_matches('/')).is_some() {
-            return Some(self.public.clone());
+            let public = if self.public.is_empty() { "/" } else { &self.public };
+            return Some(public.to_owned());
         }
         below(path, &self.own).map(|rest| format!("{}{rest}", self.public))
     }
@@ -200,9 +204,37 @@ mod tests {
     }
 
     #[test]
-    fn without_a_prefix_nothing_is_rewritten() {
+    fn on_a_host_of_its_own_an_api_keeps_its_paths_without_its_own_prefix() {
+        let hosts = ["127.0.0.1:3000".to_owned(), "billing.relay.example".to_owned()];
+        for (own, location, expected) in [
+            ("", "/login", "/login"),
+            ("", "http://127.0.0.1:3000/login", "/login"),
+            ("", "https://billing.relay.example?a", "/?a"),
+            ("", "https://idp.example/login", "https://idp.example/login"),
+            ("/v1", "/v1/login", "/login"),
+            ("/v1", "/v1", "/"),
+            ("/v1", "/v2", "/v2"),
+        ] {
+            let paths = PublicPaths::of(&HeaderMap::new(), own, hosts.clone()).unwrap();
+            let rewritten = paths.location(location);
+            assert_eq!(rewritten.as_deref().unwrap_or(location), expected, "{own} {location}");
+        }
+        for (own, cookie, expected) in [
+            ("", "a=1; Path=/", "a=1; Path=/"),
+            ("", "a=1; Path=/x", "a=1; Path=/x"),
+            ("/v1", "a=1; Path=/v1/x", "a=1; Path=/x"),
+            ("/v1", "a=1; Path=/v1", "a=1; Path=/"),
+            ("/v1", "a=1; Path=/v2", "a=1; Path=/v2"),
+        ] {
+            let paths = PublicPaths::of(&HeaderMap::new(), own, hosts.clone()).unwrap();
+            let rewritten = paths.cookie(cookie);
+            assert_eq!(rewritten.as_deref().unwrap_or(cookie), expected, "{own} {cookie}");
+        }
+    }
+
+    #[test]
+    fn with_an_invalid_prefix_nothing_is_rewritten() {
         let hosts = || [String::new(), String::new()];
-        assert_eq!(PublicPaths::of(&HeaderMap::new(), "", hosts()), None);
         for prefix in ["", "/", "//evil.example", "api"] {
             let mut fields = HeaderMap::new();
             fields.insert("x-forwarded-prefix", prefix.parse().unwrap());

@@ -71,6 +71,18 @@ fn redirects_and_sessions_of_an_api_work_below_its_prefix() {
     }
 }
 
+#[test]
+fn redirects_and_sessions_of_an_api_work_on_a_host_of_its_own() {
+    for host in ["api", "client"] {
+        // curl resolves all names below localhost to a loopback address.
+        let (api, relay) = (api(), Relay::start(&["--agent-host", "*.localhost"]));
+        let process = exposed(&url(&api), &relay, &["--host", host]);
+        let home = format!("http://billing.localhost:{}/home", relay.address().port());
+        assert_eq!(followed(&home), format!("logged in 200 {home}"), "{host}");
+        end(process);
+    }
+}
+
 /// A reverse proxy that serves this relay at `/relay`, and nothing else; its address.
 fn proxy(relay: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
