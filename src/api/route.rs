@@ -147,6 +147,13 @@ pub enum Audience<'h> {
     Operators,
 }
 
+impl Audience<'_> {
+    /// Whether the pages and their files are served to it: others share no origin with them.
+    pub fn has_pages(&self) -> bool {
+        matches!(self, Self::Public | Self::Operators)
+    }
+}
+
 /// Control commands of operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {

@@ -11,6 +11,15 @@ pub enum BodyForm {
     Page,
 }
 
+impl BodyForm {
+    /// Replaces a page where there are none.
+    pub fn exclude_page(&mut self) {
+        if *self == Self::Page {
+            *self = Self::Json;
+        }
+    }
+}
+
 /// Returns the form that the client prefers, by the values of its `Accept` fields: a page if they
 /// name `text/html` explicitly, as browsers do when they navigate, with at least the weight of the
 /// others; text if `text/plain` outweighs `application/json`; else JSON. Malformed elements are

@@ -72,6 +72,9 @@ impl EventLoop {
         let begun = http1::begin(&mut self.io, id, request, &route)
             .and(may)
             .and_then(|()| self.check_access(id, request.head, &route));
+        if self.io.settings.no_pages || !audience.has_pages() {
+            self.io.conns[id].reply.form.exclude_page();
+        }
         match begun {
             Ok(()) => self.dispatch(id, request, route),
             Err(failure) => request.refuse(&mut self.io, id, &failure),

@@ -62,8 +62,8 @@ pub fn report(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
     let status = status_of(io, failure);
     let form = io.conns[id].reply.form;
     let (kind, body) = match form {
-        BodyForm::Page if !io.settings.no_pages => (web::HTML, web::error(failure, status)),
-        BodyForm::Page | BodyForm::Json => ("application/json", failure.body(false)),
+        BodyForm::Page => (web::HTML, web::error(failure, status)),
+        BodyForm::Json => ("application/json", failure.body(false)),
         BodyForm::Text => (PLAIN, failure.body(true)),
     };
     let body = if is_bodiless(status) { String::new() } else { body };

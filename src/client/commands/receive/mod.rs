@@ -154,7 +154,7 @@ impl Receive {
             let stream = Stream::of_url(&url, options.clone());
             // The link of its page, or one with a file name, is enough to find the stream.
             let url = stream.as_ref().map_or(url, Stream::url);
-            return Ok(Origin { stream, url });
+            return Ok(Origin { url, stream });
         }
         let stream = self.at.stream(&self.place, options.clone(), preferences)?;
         Ok(Origin { url: stream.url(), stream: Some(stream) })
