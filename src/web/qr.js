@@ -1,6 +1,5 @@
 // QR codes (ISO/IEC 18004): byte mode, error correction M, versions 1 to 10.
 
-const SVG = 'http://www.w3.org/2000/svg';
 // The margin that readers need around a code, in modules.
 const QUIET = 4;
 // For each version: codewords, of them for error correction in each block, and blocks.
@@ -13,8 +12,8 @@ const MASKS = [
   (x, y) => y % 2,
   (x) => x % 3,
   (x, y) => (x + y) % 3,
-  (x, y) => (((x / 3) | 0) + ((y / 2) | 0)) % 2,
-  (x, y) => ((x * y) % 2) + ((x * y) % 3),
+  (x, y) => (((x / 3) | 0) + (y >> 1)) % 2,
+  (x, y) => (x * y) % 6,
   (x, y) => (((x * y) % 2) + ((x * y) % 3)) % 2,
   (x, y) => (((x + y) % 2) + ((x * y) % 3)) % 2,
 ];
@@ -40,12 +39,12 @@ export function svg(text) {
   const squares = rows.flatMap((row, y) =>
     row.map((dark, x) => (dark ? `M${x + QUIET} ${y + QUIET}h1v1h-1z` : '')));
   const make = (name, values) => {
-    const node = document.createElementNS(SVG, name);
+    const node = document.createElementNS('http://www.w3.org/2000/svg', name);
     for (const key in values) node.setAttribute(key, values[key]);
     return node;
   };
   const image = make('svg', { viewBox: `0 0 ${side} ${side}`, 'shape-rendering': 'crispEdges' });
-  image.append(make('rect', { width: side, height: side, fill: '#fff' }), make('path', { d: squares.join('') }));
+  image.append(make('path', { d: `M0 0h${side}v${side}H0z`, fill: '#fff' }), make('path', { d: squares.join('') }));
   return image;
 }
 
@@ -67,7 +66,7 @@ function interleave(data, count, correction) {
     blocks.push(data.slice(from, from + Math.floor((data.length - from) / left)));
   }
   const columns = (rows) =>
-    rows.at(-1).flatMap((_, at) => rows.filter((row) => at < row.length).map((row) => row[at]));
+    rows.at(-1).flatMap((_, at) => rows.filter((row) => at in row).map((row) => row[at]));
   return [...columns(blocks), ...columns(blocks.map((block) => remainder(block, divisor)))];
 }
 
@@ -81,20 +80,18 @@ function multiply(a, b) {
 }
 
 function generator(degree) {
-  const divisor = [...Array(degree - 1).fill(0), 1];
+  let divisor = [...Array(degree - 1).fill(0), 1];
   for (let i = 0, root = 1; i < degree; i++, root = multiply(root, 2)) {
-    divisor.forEach((value, at) => (divisor[at] = multiply(value, root) ^ (divisor[at + 1] ?? 0)));
+    divisor = divisor.map((value, at) => multiply(value, root) ^ divisor[at + 1]);
   }
   return divisor;
 }
 
 function remainder(data, divisor) {
-  let rest = divisor.map(() => 0);
-  for (const byte of data) {
-    const factor = byte ^ rest[0];
-    rest = divisor.map((value, at) => multiply(value, factor) ^ (rest[at + 1] ?? 0));
-  }
-  return rest;
+  return data.reduce(
+    (rest, byte) => divisor.map((value, at) => multiply(value, byte ^ rest[0]) ^ rest[at + 1]),
+    divisor.map(() => 0),
+  );
 }
 
 function draw(version, data, mask, index) {
@@ -103,23 +100,26 @@ function draw(version, data, mask, index) {
   const set = (x, y, dark) => {
     if (y in rows && x in rows) rows[y][x] = Boolean(dark);
   };
-  const square = (cx, cy, radius, isDark) => {
+  const both = (x, y, dark) => {
+    set(x, y, dark);
+    set(y, x, dark);
+  };
+  /** Draws rings: one bit for each distance from the center. */
+  const rings = (cx, cy, radius, bits) => {
     for (let y = -radius; y <= radius; y++) {
-      for (let x = -radius; x <= radius; x++) set(cx + x, cy + y, isDark(Math.max(x, y, -x, -y)));
+      for (let x = -radius; x <= radius; x++) set(cx + x, cy + y, (bits >> Math.max(x, y, -x, -y)) & 1);
     }
   };
-  for (let at = 0; at < side; at++) {
-    set(6, at, at % 2 === 0);
-    set(at, 6, at % 2 === 0);
-  }
-  for (const [x, y] of [[3, 3], [side - 4, 3], [3, side - 4]]) square(x, y, 4, (d) => d !== 2 && d !== 4);
-  const centers = version < 2 ? [] : version < 7 ? [6, side - 7] : [6, (side - 1) / 2, side - 7];
+  for (let at = 0; at < side; at++) both(6, at, ~at & 1);
+  const end = side - 7;
+  const centers = version < 2 ? [] : version < 7 ? [6, end] : [6, (side - 1) / 2, end];
   for (const y of centers) {
     for (const x of centers) {
-      const isFinder = Math.min(x, y) === 6 && [6, side - 7].includes(Math.max(x, y));
-      if (!isFinder) square(x, y, 2, (d) => d !== 1);
+      const isFinder = x + y === 12 || Math.abs(x - y) === end - 6;
+      if (!isFinder) rings(x, y, 2, 0b101);
     }
   }
+  for (const [x, y] of [[3, 3], [side - 4, 3], [3, side - 4]]) rings(x, y, 4, 0b1011);
   // The two bits of level M are 0.
   const format = check(index, 10, 0x537) ^ 0x5412;
   for (let i = 0; i < 15; i++) {
@@ -130,9 +130,7 @@ function draw(version, data, mask, index) {
   set(8, side - 8, true);
   const wide = check(version, 12, 0x1f25);
   for (let i = 0; version > 6 && i < 18; i++) {
-    const [far, near] = [side - 11 + (i % 3), (i / 3) | 0];
-    set(far, near, (wide >> i) & 1);
-    set(near, far, (wide >> i) & 1);
+    both(side - 11 + (i % 3), (i / 3) | 0, (wide >> i) & 1);
   }
   fill(rows, data, mask);
   return rows;
