@@ -1,6 +1,7 @@
 //! The commands in README and documentation, run by `pages.py`.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::support::{Process, Relay};
@@ -10,6 +11,8 @@ fn commands_in_the_documentation_print_the_output_shown() {
     let root = env!("CARGO_MANIFEST_DIR");
     let docs = fs::read_dir(format!("{root}/docs")).expect("the documents");
     let mut pages: Vec<_> = docs.map(|entry| entry.expect("an entry").path()).collect();
+    // Pictures have no commands.
+    pages.retain(|page: &PathBuf| page.extension().is_some_and(|kind| kind == "md"));
     pages.extend(
         ["README.md", "CONTRIBUTING.md", "benches/README.md"]
             .map(|page| format!("{root}/{page}").into()),

@@ -249,7 +249,9 @@ fn wording_of_errors_logs_and_messages() {
 fn wording_of_documents_and_installed_files() {
     let pages = PAGES.iter().map(|page| root().join(page));
     let mut complaints = Vec::new();
-    for path in pages.chain(files("docs")).chain(files("deploy")) {
+    let shown = files("src/web").into_iter().filter(|path| path.extension() != Some("rs".as_ref()));
+    let all = pages.chain(files("docs")).chain(files("deploy")).chain(shown);
+    for path in all.filter(|path| path.extension() != Some("png".as_ref())) {
         let text = fs::read_to_string(&path).expect("a page");
         let name = path.strip_prefix(root()).expect("below").display();
         for paragraph in text.split("\n\n") {
