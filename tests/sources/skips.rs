@@ -12,13 +12,15 @@ const EXCEPT: [&str; 2] = ["tests/support/skip.rs", "tests/sources/skips.rs"];
 const SKIPS: [&str; 4] = ["skipped: ", "not checked", "nothing is checked", "bind(\"[::1]"];
 
 /// What returns `None` only after a call of `skip`, or of another one of these.
-const SKIPPING: [&str; 6] = [
+const SKIPPING: [&str; 8] = [
     "SmallDisk::mount(",
     "SmallDisk::mount_with(",
     "installed(",
     "on_terminal(",
     "on_terminal_of(",
     "suite(",
+    "browser(",
+    "installation(",
 ];
 
 /// The reason of a test that is not run by itself.

@@ -30,9 +30,10 @@ pub(crate) fn ipv6() -> bool {
     bound.is_ok()
 }
 
-/// The directory filled by `tests/agents/NAME/install`, which `RDV_NAME` can name; without it the
-/// test is skipped.
-pub(crate) fn installation(name: &str) -> Option<PathBuf> {
+/// The directory filled by the script `install` of this folder of `tests/`, which `RDV_NAME` can
+/// name, after the folder's name; without it the test is skipped.
+pub(crate) fn installation(of: &str) -> Option<PathBuf> {
+    let name = of.rsplit('/').next().unwrap_or(of);
     let here = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(name);
     let folder =
         env::var_os(format!("RDV_{}", name.to_uppercase())).map_or_else(here, PathBuf::from);
@@ -40,7 +41,7 @@ pub(crate) fn installation(name: &str) -> Option<PathBuf> {
     if folder.join("installed").exists() {
         return Some(folder);
     }
-    let install = format!("tests/agents/{name}/install");
+    let install = format!("tests/{of}/install");
     skip(name, &format!("nothing is installed in {}; see {install}", folder.display()));
     None
 }

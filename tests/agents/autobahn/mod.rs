@@ -55,7 +55,7 @@ fn the_dialling_end_passes_the_suite() {
 
 /// The command that runs the suite, without its arguments; the test is skipped without it.
 fn suite() -> Option<Command> {
-    let mut command = Command::new(installation("autobahn")?.join("bin/python"));
+    let mut command = Command::new(installation("agents/autobahn")?.join("bin/python"));
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/agents/autobahn/suite.py"));
     Some(command)
 }

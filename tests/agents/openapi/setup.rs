@@ -13,7 +13,7 @@ pub(crate) struct Installed(PathBuf);
 
 /// Its path; the test is skipped if it is not installed.
 pub(crate) fn installed() -> Option<Installed> {
-    installation("openapi").map(Installed)
+    installation("agents/openapi").map(Installed)
 }
 
 /// A file next to this one.
