@@ -10,7 +10,10 @@ mod browser;
 mod devtools;
 mod downloads;
 mod page;
+mod receiving;
 mod saving;
+mod scene;
+mod sending;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;

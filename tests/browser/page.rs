@@ -50,11 +50,6 @@ impl<'b> Page<'b> {
         page
     }
 
-    /// A second tab of the same user.
-    pub(crate) fn sibling(&self) -> Page<'b> {
-        Page::new(self.browser, &self.context)
-    }
-
     pub(crate) fn browser(&self) -> &'b Browser {
         self.browser
     }
@@ -116,6 +111,22 @@ impl<'b> Page<'b> {
         let element = format!("document.querySelector('{selector}')");
         self.until(&format!("{element} && !{element}.disabled"));
         self.get(&format!("{element}.click()"));
+    }
+
+    /// Clicks on an element of a page that runs no scripts.
+    pub(crate) fn press(&self, selector: &str) {
+        self.get(&format!("document.querySelector('{selector}').click()"));
+    }
+
+    /// Closes the page, which requests a confirmation.
+    pub(crate) fn close_and_confirm(self) {
+        self.browser.devtools().send(Some(&self.session), "Page.close", json!({}));
+        let opened = self.browser.devtools().event(|event| {
+            let is_dialog = event["method"] == "Page.javascriptDialogOpening";
+            is_dialog.then(|| event["params"]["type"].clone())
+        });
+        assert_eq!(opened.expect("timeout: the page requests a confirmation"), "beforeunload");
+        self.call("Page.handleJavaScriptDialog", json!({ "accept": true }));
     }
 
     /// Types into a text field.

@@ -1,24 +1,16 @@
 //! Downloads that a browser saves: complete under the right name, or not at all.
 
-use std::fs;
-use std::path::Path;
-
 use crate::browser::browser;
 use crate::downloads::Download;
+use crate::scene::Desk;
 use crate::support::{DISCONNECTS, Framing, Relay, ask, assert_uploaded, pattern};
-
-/// The names of the files in a directory.
-fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).expect("a directory").flatten();
-    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-}
 
 #[test]
 fn a_download_is_saved_under_the_name_of_the_upload() {
     let Some(browser) = browser() else { return };
     let (relay, page) = (Relay::start(&[]), browser.page());
-    let directory = tempfile::tempdir().expect("a directory");
-    page.save_in(directory.path());
+    let desk = Desk::new();
+    page.save_in(desk.directory());
     // The relay removes the slash, and the browser the leading dots.
     let rows = [("report.html", "report.html"), ("%E2%82%AC%20rates", "€ rates"), ("..%2Fx", "_x")];
     for (name, saved) in rows {
@@ -31,7 +23,7 @@ fn a_download_is_saved_under_the_name_of_the_upload() {
         let completed = Download { name: saved.to_owned(), state: "completed".to_owned() };
         assert_eq!(page.downloaded(), completed);
         assert_uploaded(&source.response());
-        assert_eq!(fs::read(directory.path().join(saved)).expect(saved), content);
+        assert_eq!(desk.read(saved), content);
     }
 }
 
@@ -39,8 +31,8 @@ fn a_download_is_saved_under_the_name_of_the_upload() {
 fn an_interrupted_download_is_never_saved_as_complete() {
     let Some(browser) = browser() else { return };
     let (relay, page) = (Relay::start(&[]), browser.page());
-    let directory = tempfile::tempdir().expect("a directory");
-    page.save_in(directory.path());
+    let desk = Desk::new();
+    page.save_in(desk.directory());
     let content = pattern(2, 1_000_000);
     for framing in [Framing::Length(2 * content.len()), Framing::Chunked] {
         for way in DISCONNECTS {
@@ -56,7 +48,7 @@ fn an_interrupted_download_is_never_saved_as_complete() {
             let canceled = Download { name: "half".to_owned(), state: "canceled".to_owned() };
             assert_eq!(download.ended(), canceled, "{framing:?} {way:?}");
             relay.await_state(&id, "SRC_DISCONNECTED");
-            assert_eq!(names(directory.path()), [""; 0], "{framing:?} {way:?}");
+            assert_eq!(desk.names(), [""; 0], "{framing:?} {way:?}");
         }
     }
 }

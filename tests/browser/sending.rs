@@ -1,0 +1,191 @@
+//! The sender's page: files, folders and text, to receivers at a terminal.
+
+use crate::browser::browser;
+use crate::page::Page;
+use crate::scene::Desk;
+use crate::support::{Ending, Relay, ask, is_pattern, pattern};
+
+/// Reads the QR code on a page, module by module.
+fn scanned(page: &Page<'_>) -> String {
+    const SCALE: usize = 4;
+    let rows = page.get(
+        "(() => {
+            const path = document.querySelector('#qr path');
+            const side = document.querySelector('#qr svg, svg#qr').viewBox.baseVal.width;
+            const at = (x, y) => Number(path.isPointInFill(new DOMPoint(x + .5, y + .5)));
+            const line = [...Array(side).keys()];
+            return line.map(y => line.map(x => at(x, y)).join(''));
+        })()",
+    );
+    let rows: Vec<_> =
+        rows.as_array().expect("rows").iter().map(|row| row.as_str().expect("a row")).collect();
+    let is_dark = |x: usize, y: usize| rows[y].as_bytes()[x] == b'1';
+    let pixel = |x: usize, y: usize| if is_dark(x / SCALE, y / SCALE) { 0 } else { 255 };
+    let side = rows.len() * SCALE;
+    let mut image = rqrr::PreparedImage::prepare_from_greyscale(side, side, pixel);
+    let grids = image.detect_grids();
+    assert_eq!(grids.len(), 1, "one code");
+    grids[0].decode().expect("a code").1
+}
+
+#[test]
+fn a_chosen_file_reaches_the_commands_shown() {
+    const BYTES: usize = 3_000_000;
+    let Some(browser) = browser() else { return };
+    let (relay, desk, page) = (Relay::start(&[]), Desk::new(), browser.page());
+    let file = desk.put("größe 1.bin", &pattern(1, BYTES));
+    page.open(&relay.url("/"));
+    for (selector, command) in [("#curl", "curl "), ("#rdv", "rdv receive ")] {
+        page.choose("#files", &[&file]);
+        let id = page.offered(&relay);
+        assert_eq!(scanned(&page), relay.url(&format!("/s/{id}")), "the code is the link");
+        let line = page.words(selector);
+        assert!(line.starts_with(command), "{line}");
+        let receiver = Desk::new();
+        receiver.run(&line);
+        page.await_state("FINISHED");
+        let names = receiver.names();
+        assert_eq!(names.len(), 1, "{names:?}");
+        is_pattern(1, BYTES, &receiver.read(&names[0])).expect(command);
+        page.click("#again");
+    }
+}
+
+#[test]
+fn a_pasted_text_is_downloaded_as_text() {
+    let Some(browser) = browser() else { return };
+    let (relay, page) = (Relay::start(&[]), browser.page());
+    page.open(&relay.url("/"));
+    let text = "first line\nsecond: \u{20ac} \u{1f980} <b>&amp;</b>";
+    page.type_into("#text", text);
+    page.click("#send-text");
+    let id = page.offered(&relay);
+    let received = relay.get(&format!("/stream/{id}"));
+    assert_eq!(received.text(), text);
+    let kind = received.head.get("Content-Type").expect("a type").to_lowercase();
+    assert_eq!(kind.replace(' ', ""), "text/plain;charset=utf-8");
+    page.await_state("FINISHED");
+}
+
+#[test]
+fn a_folder_arrives_as_an_archive_that_tar_unpacks() {
+    let Some(browser) = browser() else { return };
+    let (relay, desk, page) = (Relay::start(&[]), Desk::new(), browser.page());
+    let long = format!("photos/{}/{}.txt", "d".repeat(120), "f".repeat(140));
+    let files = [("photos/a.txt", 3), ("photos/ü \u{1f980}.bin", 100_000), ("photos/x/empty", 0)];
+    let files: Vec<_> = files.into_iter().chain([(long.as_str(), 513)]).collect();
+    for &(name, bytes) in &files {
+        desk.put(name, &pattern(bytes as u64, bytes));
+    }
+    page.open(&relay.url("/"));
+    page.choose("#folder", &[&desk.directory().join("photos")]);
+    let id = page.offered(&relay);
+    let receiver = Desk::new();
+    receiver.run(&format!("curl -qfsSOJ {}", relay.url(&format!("/stream/{id}"))));
+    page.await_state("FINISHED");
+    assert_eq!(receiver.names(), ["photos.tar"]);
+    let listed = receiver.run("tar -tf photos.tar --quoting-style=literal").stdout;
+    for (name, bytes) in files {
+        assert!(listed.lines().any(|line| line == name), "{name}: {listed}");
+        receiver.run("tar -xf photos.tar");
+        is_pattern(bytes as u64, bytes, &receiver.read(name)).expect(name);
+    }
+}
+
+#[test]
+fn several_files_arrive_as_one_archive() {
+    let Some(browser) = browser() else { return };
+    let (relay, desk, page) = (Relay::start(&[]), Desk::new(), browser.page());
+    let files = [desk.put("one", b"1"), desk.put("two", b"22")];
+    page.open(&relay.url("/"));
+    page.choose("#files", &[&files[0], &files[1]]);
+    let id = page.offered(&relay);
+    let receiver = Desk::new();
+    receiver.run(&format!("curl -qfsS -o a.tar {}", relay.url(&format!("/stream/{id}"))));
+    receiver.run("tar -xf a.tar");
+    assert_eq!(receiver.names(), ["a.tar", "one", "two"]);
+    assert_eq!((receiver.read("one"), receiver.read("two")), (b"1".to_vec(), b"22".to_vec()));
+}
+
+#[test]
+fn a_cancelled_transfer_is_an_error_to_its_receiver() {
+    let Some(browser) = browser() else { return };
+    let (relay, desk, page) = (Relay::start(&[]), Desk::new(), browser.page());
+    let file = desk.put_sparse("large", 1 << 30);
+    page.open(&relay.url("/"));
+    page.choose("#files", &[&file]);
+    let id = page.offered(&relay);
+    let mut receiver = relay.connect();
+    receiver.ask(&ask("GET", &format!("/stream/{id}")));
+    assert_eq!(receiver.head().status, 200);
+    receiver.body(1_000_000);
+    page.click("#cancel");
+    relay.await_state(&id, "CLIENT_ERROR");
+    page.await_state("CLIENT_ERROR");
+    let (_, ending) = receiver.rest();
+    assert_ne!(ending, Ending::Complete);
+    page.click("#again");
+    page.choose("#files", &[&file]);
+    assert_ne!(page.offered(&relay), id, "another stream");
+}
+
+#[test]
+fn a_sender_that_leaves_the_page_ends_its_stream() {
+    let Some(browser) = browser() else { return };
+    let (relay, desk, page) = (Relay::start(&[]), Desk::new(), browser.page());
+    let file = desk.put_sparse("large", 1 << 30);
+    page.open(&relay.url("/"));
+    page.choose("#files", &[&file]);
+    let id = page.offered(&relay);
+    let mut receiver = relay.waiting_paired(&id);
+    assert_eq!(receiver.head().status, 200);
+    receiver.body(1_000_000);
+    page.close_and_confirm();
+    let (_, ending) = receiver.rest();
+    assert_ne!(ending, Ending::Complete);
+    let state = relay.status(&id)["state"].clone();
+    assert!(state == "CLIENT_ERROR" || state == "SRC_DISCONNECTED", "{state}");
+}
+
+#[test]
+fn a_receiver_that_leaves_is_shown_to_the_sender() {
+    let Some(browser) = browser() else { return };
+    let (relay, desk, page) = (Relay::start(&[]), Desk::new(), browser.page());
+    let file = desk.put_sparse("large", 1 << 30);
+    page.open(&relay.url("/"));
+    page.choose("#files", &[&file]);
+    let id = page.offered(&relay);
+    let mut receiver = relay.waiting_paired(&id);
+    assert_eq!(receiver.head().status, 200);
+    receiver.body(1_000_000);
+    page.until("!document.querySelector('#progress').closest('[hidden]')");
+    receiver.reset();
+    page.await_state("DST_DISCONNECTED");
+    assert!(page.words("#state").contains("receiver"), "{}", page.words("#state"));
+    page.assert_presentable("send-interrupted");
+}
+
+#[test]
+fn a_link_that_expires_is_shown_to_the_sender() {
+    let Some(browser) = browser() else { return };
+    // Above it, no link of the page lasts.
+    let (relay, desk, page) =
+        (Relay::start(&["--ttl", "1s", "--max-ttl", "1s"]), Desk::new(), browser.page());
+    page.open(&relay.url("/"));
+    page.choose("#files", &[&desk.put("small", b"1")]);
+    page.await_state("TIMEOUT_NO_DST");
+}
+
+#[test]
+fn the_senders_page_is_presentable_before_and_during_a_transfer() {
+    let Some(browser) = browser() else { return };
+    let (relay, desk, page) = (Relay::start(&[]), Desk::new(), browser.page());
+    page.open(&relay.url("/"));
+    page.assert_presentable("send");
+    page.choose("#files", &[&desk.put("report.pdf", b"content")]);
+    let id = page.offered(&relay);
+    page.assert_presentable("send-waiting");
+    assert_eq!(relay.get(&format!("/stream/{id}")).text(), "content");
+    page.await_state("FINISHED");
+    page.assert_presentable("send-finished");
+}
