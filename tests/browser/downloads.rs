@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::page::Page;
 
@@ -70,12 +70,19 @@ impl Started<'_> {
         Download { name: self.name, state }
     }
 
-    fn progress<T>(&self, what: &str, look: impl Fn(&serde_json::Value) -> Option<T>) -> T {
-        let found = self.page.browser().devtools().event(|event| {
-            let of_this = event["params"]["guid"] == self.guid.as_str();
-            let is_progress = event["method"] == "Browser.downloadProgress" && of_this;
-            is_progress.then(|| look(&event["params"])).flatten()
-        });
-        found.unwrap_or_else(|| panic!("timeout: {what} of {}", self.name))
+    /// Waits until `look` finds something in a report of the progress; each report resets the
+    /// timeout.
+    fn progress<T>(&self, what: &str, look: impl Fn(&Value) -> Option<T>) -> T {
+        loop {
+            let report = self.page.browser().devtools().event(|event| {
+                let of_this = event["params"]["guid"] == self.guid.as_str();
+                let is_report = event["method"] == "Browser.downloadProgress" && of_this;
+                is_report.then(|| event["params"].clone())
+            });
+            let report = report.unwrap_or_else(|| panic!("timeout: {what} of {}", self.name));
+            if let Some(found) = look(&report) {
+                return found;
+            }
+        }
     }
 }

@@ -100,8 +100,9 @@ fn an_expired_link_is_explained_while_the_relay_remembers_it_and_later() {
     page.await_state("TIMEOUT_NO_SRC_NO_DST");
     page.assert_presentable("receive-expired");
     page.open(&receive_page(&relay, &id));
-    page.await_state("TIMEOUT_NO_SRC_NO_DST");
-    assert!(page.words("#state").contains("expired"), "{}", page.words("#state"));
+    let words = page.words("main");
+    assert!(words.contains("expired"), "{words}");
+    page.assert_presentable("receive-ended");
     page.open(&receive_page(&relay, UNKNOWN));
     assert!(page.get("document.querySelector('#download')").is_null(), "nothing to download");
     page.assert_presentable("receive-unknown");
