@@ -18,3 +18,4 @@ mod site;
 #[path = "../support/mod.rs"]
 mod support;
 mod uploads;
+mod watching;
