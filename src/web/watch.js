@@ -145,11 +145,11 @@ function streamRow({ id }) {
   return { tr, show };
 }
 
-function agentRow({ id, name, peer, connected_at: since }) {
+function agentRow({ id, name, remote_addr: address, connected_at: since }) {
   const { tr, all } = cells('', '', '', 'number', 'number');
   all[0].append(name ?? '(unnamed)');
   all[1].append(make('code', { title: id }, id.slice(0, 8)));
-  all[2].append(peer);
+  all[2].append(address);
   const show = ({ requests }) => {
     write(all[3], count(requests));
     write(all[4], time(seconds(since)));
