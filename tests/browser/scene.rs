@@ -96,6 +96,10 @@ impl Page<'_> {
 
     /// Checks that a page fits, is readable and accessible in its common forms, and saves them.
     pub(crate) fn assert_presentable(&self, name: &str) {
+        let shown = self.text("document.body.innerText");
+        for unset in ["undefined", "null", "NaN", "[object", "{{"] {
+            assert!(!shown.contains(unset), "{name} has {unset:?}: {shown}");
+        }
         for scheme in ["light", "dark"] {
             self.prefer("prefers-color-scheme", scheme);
             for (form, width) in [("wide", 1280), ("narrow", 360)] {
@@ -104,8 +108,8 @@ impl Page<'_> {
                 self.screenshot(&what);
                 let needed = self.get("document.documentElement.scrollWidth");
                 assert!(needed.as_u64() <= Some(width.into()), "{what}: {needed} pixels");
-                self.assert_accessible(&what);
             }
+            self.assert_accessible(&format!("{name}-{scheme}"));
         }
         self.prefer("prefers-color-scheme", "light");
         self.resize(1280, 800);
