@@ -65,11 +65,10 @@ impl<'b> Page<'b> {
         let answer = self.call("Page.navigate", json!({ "url": url }));
         assert!(answer.get("errorText").is_none(), "{url}: {answer}");
         // No script of the page can be awaited: it may be forbidden to run any.
-        let loaded = self.browser.devtools().event(|event| {
-            let is_load = event["params"]["name"] == "load";
-            (is_load && event["params"]["loaderId"] == answer["loaderId"]).then_some(())
+        self.await_event("Page.lifecycleEvent", |event| {
+            let of_this = event["loaderId"] == answer["loaderId"];
+            (event["name"] == "load" && of_this).then_some(())
         });
-        loaded.unwrap_or_else(|| panic!("timeout: {url} is loaded: {}", self.shown()));
     }
 
     /// Starts to open a URL that is answered later, or with a download.
@@ -106,6 +105,15 @@ impl<'b> Page<'b> {
         }
     }
 
+    /// Waits for an event of the page of which `take` accepts the parameters.
+    pub(crate) fn await_event<T>(&self, method: &str, take: impl Fn(&Value) -> Option<T>) -> T {
+        let found = self.browser.devtools().event(|event| {
+            let of_this = event["method"] == method && event["sessionId"] == self.session.as_str();
+            of_this.then(|| take(&event["params"])).flatten()
+        });
+        found.unwrap_or_else(|| panic!("timeout: {method} in {}", self.shown()))
+    }
+
     /// Clicks on an element once it exists and is enabled.
     pub(crate) fn click(&self, selector: &str) {
         let element = format!("document.querySelector('{selector}')");
@@ -121,11 +129,8 @@ impl<'b> Page<'b> {
     /// Closes the page, which requests a confirmation.
     pub(crate) fn close_and_confirm(self) {
         self.browser.devtools().send(Some(&self.session), "Page.close", json!({}));
-        let opened = self.browser.devtools().event(|event| {
-            let is_dialog = event["method"] == "Page.javascriptDialogOpening";
-            is_dialog.then(|| event["params"]["type"].clone())
-        });
-        assert_eq!(opened.expect("timeout: the page requests a confirmation"), "beforeunload");
+        let kind = |dialog: &Value| Some(dialog["type"].clone());
+        assert_eq!(self.await_event("Page.javascriptDialogOpening", kind), "beforeunload");
         self.call("Page.handleJavaScriptDialog", json!({ "accept": true }));
     }
 
