@@ -9,6 +9,7 @@ mod accessibility;
 mod browser;
 mod devtools;
 mod downloads;
+mod killed;
 mod origins;
 mod page;
 mod receiving;

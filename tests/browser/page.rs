@@ -147,6 +147,23 @@ impl<'b> Page<'b> {
         self.call("DOM.setFileInputFiles", json!({ "files": files, "objectId": object }));
     }
 
+    /// Drops files or directories on an element.
+    pub(crate) fn drop_on(&self, selector: &str, files: &[&Path]) {
+        let place = format!("document.querySelector('{selector}').getBoundingClientRect()");
+        let [x, y] = ["x", "y"].map(|axis| self.get(&format!("{place}.{axis} + 5")));
+        let data = json!({ "items": [], "files": files, "dragOperationsMask": 1 });
+        for kind in ["dragEnter", "dragOver", "drop"] {
+            let event = json!({ "type": kind, "x": x, "y": y, "data": data });
+            self.call("Input.dispatchDragEvent", event);
+        }
+    }
+
+    /// Grants a permission without a question.
+    pub(crate) fn permit(&self, permission: &str) {
+        let grant = json!({ "permissions": [permission], "browserContextId": self.context });
+        self.browser.call("Browser.grantPermissions", grant);
+    }
+
     /// Sets a media feature, such as `prefers-color-scheme` to `dark`.
     pub(crate) fn prefer(&self, feature: &str, value: &str) {
         let features = json!([{ "name": feature, "value": value }]);

@@ -28,6 +28,12 @@ fn scanned(page: &Page<'_>) -> String {
     grids[0].decode().expect("a code").1
 }
 
+fn sorted(lines: &str) -> Vec<&str> {
+    let mut lines: Vec<_> = lines.lines().collect();
+    lines.sort_unstable();
+    lines
+}
+
 #[test]
 fn a_chosen_file_reaches_the_commands_shown() {
     const BYTES: usize = 3_000_000;
@@ -90,6 +96,34 @@ fn a_folder_arrives_as_an_archive_that_tar_unpacks() {
         receiver.run("tar -xf photos.tar");
         is_pattern(bytes as u64, bytes, &receiver.read(name)).expect(name);
     }
+}
+
+#[test]
+fn a_dropped_folder_arrives_with_its_empty_directories() {
+    let Some(browser) = browser() else { return };
+    let (relay, desk, page) = (Relay::start(&[]), Desk::new(), browser.page());
+    desk.put("tree/a", b"content");
+    std::fs::create_dir_all(desk.directory().join("tree/empty")).expect("a directory");
+    page.open(&relay.url("/"));
+    page.drop_on(".drop", &[&desk.directory().join("tree")]);
+    let id = page.offered(&relay);
+    let receiver = Desk::new();
+    receiver.run(&format!("curl -qfsS -o a.tar {}", relay.url(&format!("/stream/{id}"))));
+    let listed = receiver.run("tar -tf a.tar").stdout;
+    assert_eq!(sorted(&listed), ["tree/", "tree/a", "tree/empty/"]);
+}
+
+#[test]
+fn the_link_can_be_copied() {
+    let Some(browser) = browser() else { return };
+    let (relay, desk, page) = (Relay::start(&[]), Desk::new(), browser.page());
+    page.permit("clipboardReadWrite");
+    page.open(&relay.url("/"));
+    page.choose("#files", &[&desk.put("a", b"content")]);
+    let id = page.offered(&relay);
+    page.click("#copy");
+    page.until("document.querySelector('#copy').textContent === 'Copied'");
+    assert_eq!(page.text("navigator.clipboard.readText()"), relay.url(&format!("/s/{id}")));
 }
 
 #[test]
