@@ -1,5 +1,5 @@
-//! The Chrome DevTools Protocol over the two pipes of `--remote-debugging-pipe`: JSON messages, each
-//! followed by a NUL. The browser ends once its pipe is closed, even if this process is killed.
+//! The Chrome `DevTools` Protocol over the two pipes of `--remote-debugging-pipe`: JSON messages,
+//! each followed by a NUL. The browser ends once its pipe is closed, even if this process is killed.
 
 use std::collections::VecDeque;
 use std::io::{PipeReader, PipeWriter, Read, Write};
@@ -49,7 +49,8 @@ impl Devtools {
     /// Sends a call whose response is ignored.
     pub(crate) fn send(&mut self, session: Option<&str>, method: &str, params: Value) -> u64 {
         self.calls += 1;
-        let mut call = json!({ "id": self.calls, "method": method, "params": params });
+        let mut call = json!({ "id": self.calls, "method": method });
+        call["params"] = params;
         if let Some(session) = session {
             call["sessionId"] = session.into();
         }

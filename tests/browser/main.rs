@@ -1,4 +1,4 @@
-//! What the relay sends, in a real browser: Chromium, headless, driven over the Chrome DevTools
+//! What the relay sends, in a real browser: Chromium, headless, driven over the Chrome `DevTools`
 //! Protocol.
 //!
 //! Each test starts a browser of its own, which reaches nothing but loopback addresses. Skipped with

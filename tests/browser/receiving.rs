@@ -92,6 +92,25 @@ fn an_interrupted_upload_is_shown_and_leaves_no_file() {
 }
 
 #[test]
+fn a_sender_that_pauses_is_named_as_the_limit() {
+    let Some(browser) = browser() else { return };
+    let (relay, page, desk) = (Relay::start(&[]), browser.page(), Desk::new());
+    page.save_in(desk.directory());
+    let id = relay.create();
+    let mut source = relay.waiting_source(&id, Framing::Length(2_000_000));
+    page.open(&receive_page(&relay, &id));
+    page.await_state("SRC_CONNECTED");
+    page.click("#download");
+    source.send(vec![0; 1_000_000]);
+    page.until("document.querySelector('#bottleneck').textContent.includes('sender')");
+    page.until("document.querySelector('#progress').value === 1000000");
+    page.assert_presentable("receive-streaming");
+    source.send(vec![0; 1_000_000]);
+    assert_uploaded(&source.response());
+    page.await_state("FINISHED");
+}
+
+#[test]
 fn an_expired_link_is_explained_while_the_relay_remembers_it_and_later() {
     let Some(browser) = browser() else { return };
     let (relay, page) = (Relay::start(&["--ttl", "1s"]), browser.page());

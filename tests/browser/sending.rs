@@ -200,6 +200,20 @@ fn a_receiver_that_leaves_is_shown_to_the_sender() {
 }
 
 #[test]
+fn a_receiver_that_does_not_read_is_named_as_the_limit() {
+    let Some(browser) = browser() else { return };
+    let (relay, desk, page) = (Relay::start(&[]), Desk::new(), browser.page());
+    page.open(&relay.url("/"));
+    page.choose("#files", &[&desk.put_sparse("large", 1 << 30)]);
+    let id = page.offered(&relay);
+    let mut receiver = relay.waiting_paired(&id);
+    assert_eq!(receiver.head().status, 200);
+    page.until("document.querySelector('#bottleneck').textContent.includes('receiver')");
+    page.until("document.querySelector('#progress').value > 0");
+    page.assert_presentable("send-streaming");
+}
+
+#[test]
 fn a_link_that_expires_is_shown_to_the_sender() {
     let Some(browser) = browser() else { return };
     // Above it, no link of the page lasts.
