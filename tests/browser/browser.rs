@@ -40,8 +40,8 @@ const FLAGS: [&str; 14] = [
 pub(crate) struct Browser {
     devtools: RefCell<Devtools>,
     process: Process,
-    /// The profile, and all other files of the browser.
-    home: TempDir,
+    /// The profile, and all other files of the browser; removed after its end.
+    _home: TempDir,
 }
 
 /// Starts a browser; the test is skipped without Chromium.
@@ -67,7 +67,7 @@ impl Browser {
         command.env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");
         command.env("DBUS_SESSION_BUS_ADDRESS", "disabled:");
         let process = Process::between(command, Stdio::from(reading), Stdio::from(writing));
-        Browser { devtools: RefCell::new(Devtools::new(to, from)), process, home }
+        Browser { devtools: RefCell::new(Devtools::new(to, from)), process, _home: home }
     }
 
     /// An empty page with cookies and storage of its own, as of another user.
@@ -99,13 +99,13 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         let main = Pid::from_raw(i32::try_from(self.process.id()).expect("a process id"));
-        // The browser last: its children would end, and their ids be free for other processes.
+        // Stopped, it starts no other process; ended last, so that no id is reused before.
+        let _ = kill(main, Signal::SIGSTOP);
         let all = descendants(main);
         for &process in all.iter().chain([&main]) {
             let _ = kill(process, Signal::SIGKILL);
         }
         all.into_iter().for_each(await_end_of);
-        assert!(self.home.path().exists(), "no process of the browser uses it now");
     }
 }
 
