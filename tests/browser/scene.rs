@@ -7,7 +7,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::page::Page;
-use crate::support::{Finished, Process, Relay};
+use crate::support::{Finished, Process, Relay, eventually};
 
 /// The state of the stream as the page has it.
 pub(crate) const STATE: &str = "document.querySelector('[data-state]').dataset.state";
@@ -51,6 +51,12 @@ impl Desk {
             entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         names
+    }
+
+    /// Waits until no file is left: a browser reports the end of a download before it removes what it
+    /// has of it.
+    pub(crate) fn await_empty(&self) {
+        eventually("an empty directory", || self.names().is_empty().then_some(()));
     }
 
     /// Starts a command line; `rdv` is the program under test.
