@@ -10,7 +10,7 @@ fn scanned(page: &Page<'_>) -> String {
     const SCALE: usize = 4;
     let rows = page.get(
         "(() => {
-            const path = document.querySelector('#qr path');
+            const path = document.querySelector('#qr path:last-child');
             const side = document.querySelector('#qr svg, svg#qr').viewBox.baseVal.width;
             const at = (x, y) => Number(path.isPointInFill(new DOMPoint(x + .5, y + .5)));
             const line = [...Array(side).keys()];

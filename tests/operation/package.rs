@@ -47,10 +47,16 @@ fn the_package_contains_the_sources_and_pages_linked_from_the_readme() {
 /// A package with only this build script, as unpacked: without a repository.
 fn unpacked(directory: &Path) {
     fs::create_dir(directory).expect("a directory");
-    let manifest = "[package]\nname = \"unpacked\"\nedition = \"2024\"\n[workspace]\n";
+    let own = fs::read_to_string(root().join("Cargo.toml")).expect("a manifest");
+    let (_, needed) = own.split_once("[build-dependencies]").expect("the build script has some");
+    let (needed, _) = needed.split_once("\n[").expect("another section");
+    let manifest = format!(
+        "[package]\nname = \"unpacked\"\nedition = \"2024\"\n[workspace]\n\
+         [build-dependencies]{needed}\n"
+    );
     fs::write(directory.join("Cargo.toml"), manifest).expect("a manifest");
     fs::copy(root().join("build.rs"), directory.join("build.rs")).expect("the build script");
-    fs::create_dir(directory.join("src")).expect("a directory");
+    fs::create_dir_all(directory.join("src/web")).expect("a directory");
     let source =
         "fn main() { print!(\"{}\", option_env!(\"RDV_REVISION\").unwrap_or_default()) }\n";
     fs::write(directory.join("src/main.rs"), source).expect("a source");
