@@ -6,6 +6,7 @@
 //! run.
 
 mod accessibility;
+mod archives;
 mod browser;
 mod devtools;
 mod downloads;

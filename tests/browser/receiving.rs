@@ -152,10 +152,23 @@ fn previews_of_a_link_take_nothing_from_its_receiver() {
             assert_eq!(relay.status(&id)["state"], "SRC_CONNECTED", "{field}: {value} of {path}");
         }
     }
+    page.open(&relay.url("/ping"));
+    let prefetch = page.text(&format!(
+        "new Promise(done => {{
+            const link = document.createElement('link');
+            Object.assign(link, {{ rel: 'prefetch', onload: done, onerror: done }});
+            link.href = '/stream/{id}';
+            document.head.append(link);
+        }}).then(event => event.type)"
+    ));
+    assert_eq!(prefetch, "load", "a prefetch of a browser is answered");
+    assert_eq!(relay.status(&id)["state"], "SRC_CONNECTED", "after a prefetch of a browser");
     page.open(&receive_page(&relay, &id));
     page.click("#download");
     assert_eq!(page.downloaded(), saved("notes.txt"));
     assert_uploaded(&source.response());
+    // Not what the browser keeps of the prefetch.
+    assert_eq!(desk.read("notes.txt"), b"content");
 }
 
 #[test]
