@@ -1,4 +1,6 @@
-//! Browsers that end in the middle of a transfer.
+//! Browsers, and a relay, that end in the middle of a transfer.
+
+use nix::sys::signal::Signal;
 
 use crate::browser::browser;
 use crate::scene::Desk;
@@ -47,4 +49,25 @@ fn a_killed_receiver_is_shown_to_its_sender() {
     drop(receiver);
     page.await_state("DST_DISCONNECTED");
     assert!(!folder.names().contains(&"large.bin".to_owned()), "{:?}", folder.names());
+}
+
+#[test]
+fn a_killed_relay_is_shown_to_both_sides_and_leaves_no_file() {
+    let Some(browser) = browser() else { return };
+    let (relay, desk, folder) = (Relay::start(&[]), Desk::new(), Desk::new());
+    let (sender, receiver) = (browser.page(), browser.page());
+    sender.open(&relay.url("/"));
+    sender.choose("#files", &[&desk.put_sparse("large.bin", BYTES)]);
+    let id = sender.offered(&relay);
+    receiver.save_in(folder.directory());
+    receiver.open(&relay.url(&format!("/s/{id}")));
+    receiver.click("#download");
+    let download = receiver.download();
+    download.await_bytes(PART);
+    relay.signal(Signal::SIGKILL);
+    assert_eq!(download.ended().state, "canceled");
+    folder.await_empty();
+    receiver.until("document.querySelector('#state').textContent.includes('lost')");
+    sender.await_state("FAILED");
+    sender.assert_presentable("send-failed");
 }
