@@ -5,26 +5,31 @@ use crate::page::Page;
 use crate::scene::Desk;
 use crate::support::{Ending, Relay, ask, is_pattern, pattern};
 
-/// Reads the QR code on a page, module by module.
+/// Draws the QR code of a page, and returns its pixels line by line, dark ones as 1.
+const DRAWN: &str = "(async () => {
+    const svg = document.querySelector('#qr svg, svg#qr');
+    if (!svg.checkVisibility()) throw new Error('the code is hidden');
+    const image = new Image();
+    const text = new XMLSerializer().serializeToString(svg);
+    image.src = 'data:image/svg+xml,' + encodeURIComponent(text);
+    await image.decode();
+    const side = svg.viewBox.baseVal.width * 4;
+    const canvas = new OffscreenCanvas(side, side).getContext('2d');
+    canvas.drawImage(image, 0, 0, side, side);
+    const { data } = canvas.getImageData(0, 0, side, side);
+    const line = [...Array(side).keys()];
+    return line.map(y => line.map(x => Number(data[4 * (y * side + x)] < 128)).join(''));
+})()";
+
+/// Reads the QR code on a page.
 fn scanned(page: &Page<'_>) -> String {
-    const SCALE: usize = 4;
-    let rows = page.get(
-        "(() => {
-            const path = document.querySelector('#qr path:last-child');
-            const side = document.querySelector('#qr svg, svg#qr').viewBox.baseVal.width;
-            const at = (x, y) => Number(path.isPointInFill(new DOMPoint(x + .5, y + .5)));
-            const line = [...Array(side).keys()];
-            return line.map(y => line.map(x => at(x, y)).join(''));
-        })()",
-    );
-    let rows: Vec<_> =
-        rows.as_array().expect("rows").iter().map(|row| row.as_str().expect("a row")).collect();
-    let is_dark = |x: usize, y: usize| rows[y].as_bytes()[x] == b'1';
-    let pixel = |x: usize, y: usize| if is_dark(x / SCALE, y / SCALE) { 0 } else { 255 };
-    let side = rows.len() * SCALE;
-    let mut image = rqrr::PreparedImage::prepare_from_greyscale(side, side, pixel);
+    let drawn = page.get(DRAWN);
+    let rows = drawn.as_array().expect("rows").iter();
+    let rows: Vec<_> = rows.map(|row| row.as_str().expect("a row").as_bytes()).collect();
+    let pixel = |x: usize, y: usize| if rows[y][x] == b'1' { 0 } else { 255 };
+    let mut image = rqrr::PreparedImage::prepare_from_greyscale(rows.len(), rows.len(), pixel);
     let grids = image.detect_grids();
-    assert_eq!(grids.len(), 1, "one code");
+    assert_eq!(grids.len(), 1, "one code in {drawn:#}");
     grids[0].decode().expect("a code").1
 }
 
