@@ -3,7 +3,7 @@
 use crate::browser::browser;
 use crate::page::Page;
 use crate::scene::Desk;
-use crate::support::{Ending, Framing, Observed, ask};
+use crate::support::{Ending, Framing, Observed, ask, stream_of};
 
 /// Opens the page of a relay's operators, and waits until it shows something.
 fn watch(page: &Page<'_>, relay: &Observed) {
@@ -87,4 +87,25 @@ fn an_operator_suspends_resumes_and_drains_the_relay() {
     pair.pass(b"after");
     pair.complete();
     page.until("document.querySelector('#state').textContent === 'reconnecting'");
+}
+
+#[test]
+fn ten_thousand_streams_are_shown_in_windows() {
+    const STREAMS: usize = 10_000;
+    let Some(browser) = browser() else { return };
+    let relay = Observed::start(&["--max-unjoined-streams-per-address", "0", "--ttl", "10m"]);
+    let mut creator = relay.connect();
+    let create = ask("POST", "/stream").length(0);
+    let ids: Vec<_> = (0..STREAMS).map(|_| stream_of(&creator.exchange(&create))).collect();
+    let page = browser.page();
+    watch(&page, &relay);
+    let rows = "document.querySelectorAll('#streams tbody tr').length";
+    await_cell(&page, &ids[STREAMS - 1], "CREATED");
+    assert_eq!(page.get(rows), 50);
+    page.click("#older");
+    await_cell(&page, &ids[STREAMS - 100], "CREATED");
+    assert_eq!(page.get(rows), 50);
+    assert_eq!(page.get(&format!("{} == null", row(&ids[STREAMS - 1]))), true, "another window");
+    page.click("#newer");
+    await_cell(&page, &ids[STREAMS - 1], "CREATED");
 }
