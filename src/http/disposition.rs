@@ -3,7 +3,7 @@
 
 mod read;
 
-pub use read::{file_name, size};
+pub use read::{file_name, parameter_in, size};
 
 use std::fmt::Write as _;
 

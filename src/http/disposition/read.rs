@@ -43,7 +43,17 @@ fn parameters(value: &[u8]) -> Option<Vec<Parameter<'_>>> {
     if value.iter().any(|&byte| byte.is_ascii_control() && byte != b'\t') {
         return None;
     }
-    let (_disposition, mut rest) = token(skip_blanks(value))?;
+    let (_disposition, rest) = token(skip_blanks(value))?;
+    listed(rest)
+}
+
+/// Returns the value of a parameter in `*( ";" parameter )`, of this field or another one. `None`
+/// without it, and for a list that violates the grammar or repeats a parameter.
+pub fn parameter_in(list: &[u8], name: &str) -> Option<Vec<u8>> {
+    find(&listed(list)?, name).map(<[u8]>::to_vec)
+}
+
+fn listed(mut rest: &[u8]) -> Option<Vec<Parameter<'_>>> {
     let mut parameters: Vec<Parameter<'_>> = Vec::new();
     loop {
         rest = skip_blanks(rest);
