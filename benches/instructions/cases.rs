@@ -62,7 +62,7 @@ fn head(count: u32, bytes: &[u8]) {
         let mut slots = FieldSlots::new();
         let head = parse(black_box(bytes), &mut slots, &LIMITS);
         let head = head.expect("the head is valid").expect("the head is complete");
-        black_box(route(&head, Audience::Public));
+        black_box(route(&head, Audience::Public { paths: false }));
     }
 }
 

@@ -187,7 +187,7 @@ pub fn check_worker(
     route: &Route<'_>,
     audience: Audience<'_>,
 ) -> Result<(), Denied> {
-    let shared = audience == Audience::Public;
+    let shared = matches!(audience, Audience::Public { .. });
     let untrusted = matches!(route, Route::Destination(_) | Route::Call { .. });
     let is_worker = |value: &[u8]| value.eq_ignore_ascii_case(b"script");
     if shared && untrusted && head.fields.all("Service-Worker").any(is_worker) {

@@ -67,6 +67,7 @@ pub fn parse(body: &[u8]) -> Result<Creation, Failure> {
     let headers = Headers {
         download: fields(&mut members, "download_headers")?,
         upload: fields(&mut members, "upload_headers")?,
+        path: None,
     };
     let empty = headers.download.is_empty() && headers.upload.is_empty();
     Ok(Creation { headers: (!empty).then(|| Box::new(headers)), ttl_s, acked })

@@ -3,7 +3,9 @@
 
 use super::cors;
 use super::creation::field_value;
+use crate::http::content_type::without_html;
 use crate::http::disposition;
+use crate::http::first_part::FirstPart;
 use crate::http::framing::Framing;
 use crate::http::head::{Expect, RequestHead, Version};
 use crate::http::identity::{is_request_id, is_traceparent};
@@ -26,7 +28,7 @@ const ALWAYS: [(&str, &[u8]); 5] = [
 /// The stored part of an upload's head while it waits.
 #[derive(Clone, Debug)]
 pub struct Upload {
-    /// The framing of its body.
+    /// The framing of its body; chunked if it is a form.
     pub framing: Framing,
     /// Passed through to the download.
     pub content_type: Option<Box<[u8]>>,
@@ -47,7 +49,10 @@ pub struct Extras {
     traceparent: Option<Box<[u8]>>,
     /// The digest of its data, if its head has one; not passed through.
     digest: Option<Box<ReprDigest>>,
-    /// The part of its body read for a destination that left before it received a byte.
+    /// The values of `X-Piping` of an upload to a path; passed through to the download.
+    piping: Option<Box<[Box<[u8]>]>>,
+    /// The part of its body read for a destination that left before it received a byte; from the
+    /// start if it is a form.
     begun: Option<PartialUpload>,
 }
 
@@ -63,6 +68,7 @@ impl Extras {
             correlation_id: sole("X-Correlation-Id", is_request_id),
             traceparent: sole("traceparent", is_traceparent),
             digest: ReprDigest::of_lines(head.fields.all(REPR_DIGEST)).map(Box::new),
+            piping: None,
             begun: None,
         };
         let any =
@@ -86,6 +92,31 @@ impl Upload {
             rare: Extras::new(head),
             expects_continue: head.expect == Expect::Continue,
         }
+    }
+
+    /// Stores the relevant part of the head of an upload to a path.
+    pub fn on_path(head: &RequestHead<'_, '_>) -> Self {
+        let mut upload = Self::new(head, None);
+        if let Some(value) = &mut upload.content_type {
+            *value = without_html(value).into_owned().into_boxed_slice();
+        }
+        let piping: Box<[_]> = head.fields.all("X-Piping").map(Box::from).collect();
+        if !piping.is_empty() {
+            upload.rare.get_or_insert_default().piping = Some(piping);
+        }
+        upload
+    }
+
+    /// Makes only the first part of the form that it is pass to the download, with the fields of
+    /// that part. It carries at most `bytes_max` bytes.
+    #[must_use]
+    pub fn of_form(mut self, form: FirstPart, bytes_max: u64) -> Self {
+        (self.content_type, self.content_disposition) = (None, None);
+        let upload = PartialUpload::of_form(self.framing, form, bytes_max);
+        self.rare.get_or_insert_default().begun = Some(upload);
+        // The length of a part is unknown.
+        self.framing = Framing::Chunked;
+        self
     }
 
     /// Starts or resumes the transfer of its body to a destination that is answered with `head`. A
@@ -169,6 +200,11 @@ impl Upload {
                 && !named(name)
             {
                 head = head.field(name, value);
+            }
+        }
+        if let Some(values) = rare.and_then(|rare| rare.piping.as_ref()) {
+            for value in values {
+                head = head.field("X-Piping", value);
             }
         }
         custom_fields(head, headers.map(|h| &h.download))

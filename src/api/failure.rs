@@ -1,7 +1,7 @@
 //! All failures, with their status, name and message.
 
 use super::{Busy, Denied};
-use crate::http::chunked::ChunkError;
+use crate::http::body::Malformed;
 use crate::http::fields::is_token;
 use crate::http::reject::Reject;
 use crate::rendezvous::{Ending, PeerReport, Side};
@@ -24,6 +24,9 @@ const UPGRADE_REQUIRED: &str =
 const TOKEN_NEEDED: &str = "Agents need a token of this relay; send 'Authorization: Bearer TOKEN', \
                             or \"token\" in the metadata";
 
+const REQUEST_ID_INVALID: &str = "The request id must be given once, with 1 to 128 visible ASCII \
+                                  characters, no quotes, backslash, comma or semicolon, or absent";
+
 const SPARE_REFUSED: &str =
     "The connection id and the secret are not those of an agent that may bring more connections";
 
@@ -32,8 +35,8 @@ const SPARE_REFUSED: &str =
 pub enum Failure {
     /// The head is malformed, too long, or requires something unsupported.
     Rejected(Reject),
-    /// The chunked framing of the body is malformed.
-    BadFraming(ChunkError),
+    /// The chunked framing of the body, or the form in it, is malformed.
+    BadFraming(Malformed),
     /// A JSON body that is invalid for the route.
     InvalidBody(String),
     /// A JSON body longer than the limit.
@@ -74,6 +77,10 @@ pub enum Failure {
     BadSignature(String),
     /// That side of the stream is already connected.
     AlreadyConnected(Side),
+    /// That side of the path is already connected.
+    PathTaken(Side),
+    /// A request for a path that cannot be served, for this reason.
+    BadPathRequest(String),
     /// This side closed its connection too early.
     Disconnected(Side),
     /// This side violated the protocol or its socket failed.
@@ -158,6 +165,8 @@ impl Failure {
             | Self::InvalidBody(_)
             | Self::BodyBroken
             | Self::RequestIdInvalid
+            | Self::PathTaken(_)
+            | Self::BadPathRequest(_)
             | Self::BadUpgrade(_) => 400,
             Self::BodyTooLarge(_) | Self::UploadTooLarge(_) | Self::CallTooLarge(_) => 413,
             Self::NotText | Self::UnknownCoding => 415,
@@ -197,6 +206,7 @@ impl Failure {
             Self::BadFraming(_)
             | Self::BodyBroken
             | Self::RequestIdInvalid
+            | Self::BadPathRequest(_)
             | Self::BadUpgrade(_) => "BadRequestError",
             Self::InvalidBody(_) => "InvalidBodyError",
             Self::BodyTooLarge(_) | Self::UploadTooLarge(_) | Self::CallTooLarge(_) => {
@@ -223,7 +233,7 @@ impl Failure {
             Self::Unauthorized | Self::AgentUnauthorized => "UnauthorizedError",
             Self::BadSignature(_) => "SignatureError",
             Self::Denied(_) | Self::AgentForbidden => "ForbiddenError",
-            Self::AlreadyConnected(_) => "AlreadyConnectedError",
+            Self::AlreadyConnected(_) | Self::PathTaken(_) => "AlreadyConnectedError",
             Self::Disconnected(Side::Source)
             | Self::Failed(Side::Source)
             | Self::SourceTooLarge(_) => "StreamSourceError",
@@ -241,7 +251,9 @@ impl Failure {
         Cow::Borrowed(match self {
             Self::Rejected(reject) => reject.message(),
             Self::BadFraming(error) => error.message(),
-            Self::InvalidBody(message) | Self::BadSignature(message) => message,
+            Self::InvalidBody(message)
+            | Self::BadSignature(message)
+            | Self::BadPathRequest(message) => message,
             Self::BodyTooLarge(limit) => {
                 return Cow::Owned(format!("The request body is longer than {limit} bytes"));
             }
@@ -268,10 +280,7 @@ impl Failure {
             Self::TooBusy(busy) => busy.message(),
             Self::RangeNotSupported => RANGE_NOT_SUPPORTED,
             Self::ExpectationFailed => "The only supported expectation is 100-continue",
-            Self::RequestIdInvalid => {
-                "The request id must be given once, with 1 to 128 visible ASCII characters, \
-                 no quotes, backslash, comma or semicolon, or absent"
-            }
+            Self::RequestIdInvalid => REQUEST_ID_INVALID,
             Self::NoTunnel => "CONNECT is not supported; this relay is not a proxy",
             Self::SessionNotFound | Self::StreamEnded(_) => {
                 "The specified session id does not exist"
@@ -301,6 +310,7 @@ impl Failure {
                     side.name()
                 ));
             }
+            Self::PathTaken(side) => path_taken(*side),
             Self::Disconnected(Side::Source) => "Stream source closed unexpectedly",
             Self::Disconnected(Side::Destination) => "Stream destination closed unexpectedly",
             Self::Failed(Side::Source) => "Stream source raised an error",
@@ -367,6 +377,18 @@ impl Failure {
             body["reason"] = fate.into();
         }
         format!("{body}\n")
+    }
+}
+
+fn path_taken(side: Side) -> &'static str {
+    match side {
+        Side::Source => {
+            "Another sender is connected to this path; retry after its transfer, or use another path"
+        }
+        Side::Destination => {
+            "Another receiver is connected to this path; retry after its transfer, or use another \
+             path"
+        }
     }
 }
 

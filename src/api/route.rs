@@ -1,6 +1,9 @@
 //! Maps a request head to a route. See docs/protocol.md for the table of routes.
 
 mod agents;
+mod paths;
+
+pub use paths::PathRoute;
 
 use crate::http::head::{Method, RequestHead};
 use crate::rendezvous::Side;
@@ -59,6 +62,8 @@ pub enum Route<'h> {
         /// with `?` if it is only a query, else with `/`. `*` on the host of an agent only.
         rest: &'h str,
     },
+    /// Meet another client at a path.
+    Path(PathRoute<'h>),
     /// Check whether the relay is alive.
     Health,
     /// Check whether it serves new streams.
@@ -129,7 +134,10 @@ pub enum Callee<'h> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience<'h> {
     /// All clients.
-    Public,
+    Public {
+        /// Whether paths are served.
+        paths: bool,
+    },
     /// Clients that push records.
     Senders {
         /// Whether the path accepts pushes.
@@ -150,7 +158,7 @@ pub enum Audience<'h> {
 impl Audience<'_> {
     /// Whether the pages and their files are served to it: others share no origin with them.
     pub fn has_pages(&self) -> bool {
-        matches!(self, Self::Public | Self::Operators)
+        matches!(self, Self::Public { .. } | Self::Operators)
     }
 }
 
@@ -197,8 +205,13 @@ pub fn route<'h>(head: &RequestHead<'_, 'h>, audience: Audience<'h>) -> Route<'h
     if let Some(route) = agents::route(head, audience) {
         return route;
     }
+    if let Audience::Public { paths: true } = audience
+        && let Some(route) = paths::route(head)
+    {
+        return route;
+    }
     let (resource, allow) = match audience {
-        Audience::Public => match resource(head.path) {
+        Audience::Public { .. } => match resource(head.path) {
             Some(resource) => (resource, allow(resource)),
             None => return Route::Nothing,
         },

@@ -1,6 +1,6 @@
 //! Names of routes for request counters: a small fixed set, never a path.
 
-use super::Route;
+use super::{PathRoute, Route};
 
 /// A route without the parts that a client controls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub enum RouteName {
     AgentEvents,
     /// Call the API of an agent.
     Call,
+    /// Get the text about paths.
+    Paths,
     /// Check whether the relay is alive.
     Health,
     /// Check whether it serves new streams.
@@ -73,7 +75,7 @@ pub enum RouteName {
 
 impl RouteName {
     /// All variants, in the order of their numbers.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Create,
         Self::Push,
         Self::Source,
@@ -94,6 +96,7 @@ impl RouteName {
         Self::AttachTunnel,
         Self::AgentEvents,
         Self::Call,
+        Self::Paths,
         Self::Health,
         Self::Readiness,
         Self::State,
@@ -131,6 +134,7 @@ impl RouteName {
             Self::AttachTunnel => "spare",
             Self::AgentEvents => "agent_events",
             Self::Call => "call",
+            Self::Paths => "paths",
             Self::Health => "health",
             Self::Readiness => "readiness",
             Self::State => "state",
@@ -153,9 +157,9 @@ impl Route<'_> {
         match self {
             Self::Create => RouteName::Create,
             Self::Push => RouteName::Push,
-            Self::Source(..) => RouteName::Source,
-            Self::Destination(_) => RouteName::Destination,
-            Self::Exists(_) => RouteName::Exists,
+            Self::Source(..) | Self::Path(PathRoute::Upload(_)) => RouteName::Source,
+            Self::Destination(_) | Self::Path(PathRoute::Download(_)) => RouteName::Destination,
+            Self::Exists(_) | Self::Path(PathRoute::Exists(_)) => RouteName::Exists,
             Self::Delete(_) => RouteName::Delete,
             Self::Report(_) => RouteName::Report,
             Self::Receipt(_) => RouteName::Receipt,
@@ -171,6 +175,7 @@ impl Route<'_> {
             Self::AttachTunnel => RouteName::AttachTunnel,
             Self::AgentEvents => RouteName::AgentEvents,
             Self::Call { .. } => RouteName::Call,
+            Self::Path(PathRoute::About) => RouteName::Paths,
             Self::Health => RouteName::Health,
             Self::Readiness => RouteName::Readiness,
             Self::State => RouteName::State,

@@ -2,6 +2,7 @@
 
 use super::Failure;
 use super::bottleneck;
+use super::paths::PREFIX;
 use crate::http::sse;
 use crate::rendezvous::{Ending, Receipt, Side, Stream};
 use jiff::Timestamp;
@@ -17,6 +18,9 @@ const UNACKED: &str = "not acknowledged by the destination's TCP";
 pub fn object(stream: &Stream) -> Value {
     let mut status = Map::new();
     status.insert("id".into(), stream.id().to_string().into());
+    if let Some(path) = stream.path() {
+        status.insert("path".into(), [PREFIX, path].concat().into());
+    }
     status.insert("created_at".into(), iso8601(stream.created_wall_ms()).into());
     if let Some(ended) = stream.ended_wall_ms() {
         status.insert("deactivated_at".into(), iso8601(ended).into());

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`head`] | the verdict on a head does not depend on how its bytes arrive |
 //! | [`framing`] | where a body ends, against the rules written down naively |
+//! | [`form`] | the first part of a form agrees with a naive reader, however the input is cut |
 //! | [`chunks`] | the chunk decoder agrees with a naive one, however the input is cut |
 //! | [`codec`] | WebSocket messages are read unchanged, however the frames are split |
 //! | [`handshake`] | a session's outcome does not depend on the split; memory is bounded |
@@ -36,6 +37,7 @@ mod disposition;
 mod exchanges;
 mod floods;
 mod flow;
+mod form;
 mod framing;
 mod handshake;
 mod head;
@@ -59,6 +61,7 @@ pub use codec::codec;
 pub use demultiplexing::demultiplexing;
 pub use disposition::disposition;
 pub use floods::{Flood, flood};
+pub use form::form;
 pub use framing::framing;
 pub use handshake::handshake;
 pub use head::head;
@@ -82,6 +85,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("codec", codec),
     ("demultiplexing", demultiplexing),
     ("disposition", disposition),
+    ("form", form),
     ("framing", framing),
     ("handshake", handshake),
     ("head", head),

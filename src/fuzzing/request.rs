@@ -1,7 +1,7 @@
 //! What the relay reads in an accepted head: its route, a WebSocket upgrade, a range, and
 //! identifiers. No head makes the readers panic, and each result is justified by the head's text.
 
-use crate::api::{Audience, Route, route};
+use crate::api::{Audience, PathRoute, Route, route};
 use crate::http::head::{Method, RequestHead};
 use crate::http::identity::{is_request_id, is_traceparent};
 use crate::http::origin::Origin;
@@ -11,7 +11,8 @@ use crate::mux::upgrade;
 /// Checks everything that is read from this head.
 pub(super) fn check(head: &RequestHead<'_, '_>) {
     for audience in [
-        Audience::Public,
+        Audience::Public { paths: false },
+        Audience::Public { paths: true },
         Audience::Callers,
         Audience::CallersOf("a"),
         Audience::Operators,
@@ -35,10 +36,17 @@ fn check_route(head: &RequestHead<'_, '_>, audience: Audience<'_>) {
     let route = route(head, audience);
     assert_eq!(route == Route::Tunnel, head.method == Method::Connect);
     if let Some((stream, _)) = route.stream() {
-        let has_streams = matches!(audience, Audience::Public | Audience::Operators);
+        let has_streams = matches!(audience, Audience::Public { .. } | Audience::Operators);
         assert!(has_streams, "{route:?} for {audience:?}");
         let written = head.path.to_ascii_lowercase().replace('-', "");
         assert!(written.contains(&stream.simple().to_string()), "{stream} is not in the path");
+    }
+    if let Route::Path(
+        PathRoute::Upload(path) | PathRoute::Download(path) | PathRoute::Exists(path),
+    ) = route
+    {
+        assert_eq!(audience, Audience::Public { paths: true });
+        assert!(!path.is_empty() && head.path.strip_prefix("/p/") == Some(path), "{path}");
     }
     if let Route::Options(allow) | Route::NotAllowed(allow) = route {
         let methods: Vec<&str> = allow.split(", ").collect();

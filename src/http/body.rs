@@ -1,6 +1,7 @@
 //! Tracks the remaining part of a request body, however it is delimited.
 
 use super::chunked::{ChunkDecoder, ChunkError, Event};
+use super::first_part::FormError;
 use super::framing::Framing;
 use super::repr_digest::{DigestTrailer, ReprDigest};
 use std::fmt;
@@ -31,6 +32,31 @@ impl fmt::Display for BodyError {
 }
 
 impl std::error::Error for BodyError {}
+
+/// What is malformed in a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// Its chunk framing.
+    Chunks(ChunkError),
+    /// The form that it holds.
+    Form(FormError),
+}
+
+impl From<ChunkError> for Malformed {
+    fn from(error: ChunkError) -> Self {
+        Self::Chunks(error)
+    }
+}
+
+impl Malformed {
+    /// What is wrong, for the client.
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Chunks(error) => error.message(),
+            Self::Form(error) => error.message(),
+        }
+    }
+}
 
 /// Decodes one body from its first byte to its last. Its bytes may pass through user memory
 /// ([`BodyDecoder::received`]) or bypass it ([`BodyDecoder::took`]).

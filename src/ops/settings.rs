@@ -91,6 +91,13 @@ pub struct Settings {
     #[arg(long, value_name = "ORIGIN")]
     pub cors_origin: Vec<AllowedOrigin>,
 
+    /// Serve paths: PUT or POST /p/PATH meets GET /p/PATH, as with piping-server
+    #[arg(
+        long, default_value = "false", default_missing_value = "true", num_args = 0..=1,
+        require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL"
+    )]
+    pub paths: bool,
+
     /// Size of each pipe for splicing
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = units::bytes(4 * KIB..=256 * MIB))]
     pub pipe_size: usize,

@@ -7,6 +7,7 @@ mod changes;
 mod consistency;
 mod creation;
 mod outcome;
+mod paths;
 mod receipts;
 
 pub use creation::AdoptedStream;
@@ -20,6 +21,7 @@ use super::unjoined::Unjoined;
 use super::{Addresses, Now};
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -54,6 +56,8 @@ pub struct Registry {
     streams: Slab<Stream>,
     by_id: HashMap<Uuid, u32>,
     by_age: BTreeMap<u64, u32>,
+    /// Active streams with a path.
+    by_path: HashMap<Arc<str>, u32>,
     /// Deadlines of waiting streams; removed exactly, so that a long `ttl` leaves no stale entries.
     waiting_until: BTreeSet<(Instant, u32)>,
     /// Ended streams, in the order they ended.
@@ -81,6 +85,7 @@ impl Registry {
             streams: Slab::new(),
             by_id: HashMap::new(),
             by_age: BTreeMap::new(),
+            by_path: HashMap::new(),
             waiting_until: BTreeSet::new(),
             ended: VecDeque::new(),
             next_sequence: 0,
@@ -271,6 +276,9 @@ impl Registry {
             });
         }
         self.unjoined.remove(stream);
+        if let Some(path) = stream.path() {
+            self.by_path.remove(path);
+        }
         self.waiting_until.remove(&(stream.deadline, key));
         stream.deadline = now.monotonic + self.limits.retention;
         self.weight -= stream.reported_weight();

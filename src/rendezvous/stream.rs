@@ -8,6 +8,7 @@ use super::receipt::Receipt;
 use crate::http::repr_digest::ReprDigest;
 use serde_json::{Map, Value};
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -61,23 +62,26 @@ impl PeerReport {
     }
 }
 
-/// Header fields that the creator requested for the responses; values are strings, numbers or
-/// booleans.
+/// What few streams have from their creation: header fields for the responses, whose values are
+/// strings, numbers or booleans; and a path.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Headers {
     /// For the response to the `GET`.
     pub download: Map<String, Value>,
     /// For the response to the `PUT`.
     pub upload: Map<String, Value>,
+    /// The path at which both sides meet, without the prefix of all paths.
+    pub path: Option<Arc<str>>,
 }
 
 impl Headers {
-    /// Returns their approximate memory in bytes: a map entry for each field, and its text.
+    /// Returns their approximate memory in bytes: a map entry for each field or path, and its text.
     pub fn weight(&self) -> usize {
         let texts = |(name, value): (&String, &Value)| {
             FIELD_WEIGHT + name.len() + value.as_str().map_or(0, str::len)
         };
-        self.download.iter().chain(&self.upload).map(texts).sum()
+        let path = self.path.as_ref().map_or(0, |path| FIELD_WEIGHT + path.len());
+        self.download.iter().chain(&self.upload).map(texts).sum::<usize>() + path
     }
 }
 
@@ -355,6 +359,11 @@ impl Stream {
     /// Returns the header fields that its creator requested.
     pub fn headers(&self) -> Option<&Headers> {
         self.headers.as_deref()
+    }
+
+    /// Returns the path at which both sides meet, if it has one.
+    pub fn path(&self) -> Option<&Arc<str>> {
+        self.headers()?.path.as_ref()
     }
 
     /// Returns the body bytes handed to the destination's socket so far.

@@ -18,7 +18,7 @@ fn commands_in_the_documentation_print_the_output_shown() {
             .map(|page| format!("{root}/{page}").into()),
     );
     pages.sort();
-    let relay = Relay::start(&[]);
+    let relay = Relay::start(&["--paths"]);
     let mut command = Command::new("python3");
     command.arg("-B").arg(format!("{root}/tests/clients/pages.py"));
     command.arg(relay.address().to_string()).arg(env!("CARGO_BIN_EXE_rdv")).args(&pages);

@@ -172,6 +172,27 @@ fn waiting_streams_are_passed_to_the_new_process() {
 }
 
 #[test]
+fn the_sides_at_a_path_meet_again_in_the_new_process() {
+    let mut line = Lineage::start(&["--paths"]);
+    let mut waiting = line.first.connect();
+    waiting.ask(&ask("GET", "/p/a"));
+    eventually("the receiver waits", || {
+        (line.first.exchange(&ask("HEAD", "/p/a")).status() == 200).then_some(())
+    });
+    line.hand_over();
+    let answer = waiting.response();
+    assert_eq!((answer.status(), answer.head.get("Retry-After")), (503, Some("1")));
+    assert!(answer.head.closes(), "the next connection reaches the new process");
+    drop(waiting);
+    line.await_end_of_first();
+    assert_eq!(exchange(line.address(), &ask("HEAD", "/p/a")).status(), 404, "it is free there");
+    let mut receiver = Wire::connect(line.address());
+    receiver.ask(&ask("GET", "/p/a"));
+    assert_eq!(exchange(line.address(), &ask("PUT", "/p/a").body("hello")).status(), 200);
+    assert_eq!(receiver.response().text(), "hello");
+}
+
+#[test]
 fn the_ttl_continues_in_the_new_process() {
     let mut line = Lineage::start(&["--ttl", "500ms"]);
     let id = line.first.create();

@@ -12,6 +12,7 @@ mod events;
 mod headers;
 mod limits;
 mod pages;
+mod paths;
 mod phases;
 mod receipts;
 mod rendezvous;

@@ -248,7 +248,7 @@ fn agents_need_a_token_except_on_loopback() {
 fn scripts_of_service_workers_are_refused_in_a_shared_origin() {
     let call = |callee| Route::Call { callee, rest: "/sw.js" };
     let (named, hosted) = (call(Callee::Name("a")), call(Callee::Host("a")));
-    let (public, own) = (Audience::Public, Audience::CallersOf("a"));
+    let (public, own) = (Audience::Public { paths: false }, Audience::CallersOf("a"));
     for (name, value, route, audience, refused) in [
         ("an API", "Service-Worker: script", named, public, true),
         ("in another case", "service-worker: Script", named, public, true),

@@ -15,7 +15,7 @@ enum Resource<'h> {
 /// Returns the route, if the path is one of these and available to this audience.
 pub(super) fn route<'h>(head: &RequestHead<'_, 'h>, audience: Audience<'h>) -> Option<Route<'h>> {
     match audience {
-        Audience::Public => public(head),
+        Audience::Public { .. } => public(head),
         Audience::Senders { .. } => None,
         Audience::Callers => Some(called(head)),
         Audience::CallersOf(name) => {

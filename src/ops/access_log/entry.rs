@@ -2,6 +2,7 @@
 //! then.
 
 use super::shorten::{ShortenScope, shorten};
+use crate::api::paths::PREFIX;
 use crate::http::head::{RequestHead, Version};
 use crate::rendezvous::{Side, StreamState};
 use std::net::SocketAddr;
@@ -14,6 +15,9 @@ const KEPT_BYTES_MAX: usize = 4096;
 
 /// The mark at the end of a truncated value.
 const CUT: &[u8] = b"...";
+
+/// Characters of a path below `/p/` that are shown.
+const SHOWN_OF_NAME: usize = 4;
 
 /// A request, logged as one line.
 #[derive(Clone, Copy, Debug)]
@@ -106,10 +110,10 @@ impl Capture {
         let mut path = method_end + 1..0;
         let mut query = None;
         if origin_form {
-            path.end = append(head.path, in_target, &mut text);
+            path.end = append_path(head.path, in_target, &mut text);
             query = head.query.map(|query| append_query(query, in_target, &mut text));
         } else {
-            append(head.target, in_target, &mut text);
+            append_target(head, in_target, &mut text);
         }
         text.extend_from_slice(match head.version {
             Version::Http10 => b" HTTP/1.0",
@@ -117,7 +121,7 @@ impl Capture {
         });
         let line_end = text.len();
         if !origin_form {
-            path = line_end..append(head.path, in_target, &mut text);
+            path = line_end..append_path(head.path, in_target, &mut text);
             query = head.query.map(|query| append_query(query, in_target, &mut text));
         }
         let headers = names.iter().map(|name| field(head, name, in_fields)).collect();
@@ -155,6 +159,32 @@ fn append(text: &str, which: ShortenScope, out: &mut Vec<u8>) -> usize {
     shorten(text.as_bytes(), which, out);
     cut(out, start);
     out.len()
+}
+
+/// Appends a path. Below `/p/` any name grants access to a stream, so only its beginning is shown.
+fn append_path(path: &str, which: ShortenScope, out: &mut Vec<u8>) -> usize {
+    let name = path.strip_prefix(PREFIX).filter(|name| name.len() > SHOWN_OF_NAME);
+    let Some(name) = name.filter(|_| which != ShortenScope::Nowhere) else {
+        return append(path, which, out);
+    };
+    out.extend_from_slice(PREFIX.as_bytes());
+    out.extend_from_slice(&name.as_bytes()[..SHOWN_OF_NAME]);
+    out.extend_from_slice(CUT);
+    out.len()
+}
+
+/// Appends a target that does not begin with its path.
+fn append_target(head: &RequestHead<'_, '_>, which: ShortenScope, out: &mut Vec<u8>) {
+    match head.target.split_once(head.path) {
+        Some((origin, _)) if head.path.starts_with(PREFIX) => {
+            append(origin, which, out);
+            append_path(head.path, which, out);
+            if let Some(query) = head.query {
+                append_query(query, which, out);
+            }
+        }
+        Some(_) | None => _ = append(head.target, which, out),
+    }
 }
 
 fn append_query(query: &str, which: ShortenScope, out: &mut Vec<u8>) -> Range<usize> {
@@ -232,6 +262,23 @@ mod tests {
         let full = capture(&head, &["referer"], true);
         assert_eq!(full.path(), format!("/stream/{ID}").as_bytes());
         assert_eq!(full.header(0), Some(format!("http://h/stream/{ID}").as_bytes()));
+    }
+
+    #[test]
+    fn paths_of_streams_are_shortened_unless_full_ids_are_enabled() {
+        for (line, path, shown) in [
+            ("GET /p/secret?n=1 HTTP/1.1", "/p/secr...", "GET /p/secr...?n=1 HTTP/1.1"),
+            ("PUT http://h/p/secret HTTP/1.1", "/p/secr...", "PUT http://h/p/secr... HTTP/1.1"),
+            ("GET http://h/p/secret?a HTTP/1.1", "/p/secr...", "GET http://h/p/secr...?a HTTP/1.1"),
+            ("GET /p/open HTTP/1.1", "/p/open", "GET /p/open HTTP/1.1"),
+            ("GET /p HTTP/1.1", "/p", "GET /p HTTP/1.1"),
+        ] {
+            let head = format!("{line}\r\nHost: h\r\n\r\n");
+            let short = capture(&head, &[], false);
+            let [_, short_path, _, short_line] = parts(&short);
+            assert_eq!((short_path.as_str(), short_line.as_str()), (path, shown), "{line}");
+            assert_eq!(capture(&head, &[], true).line(), line.as_bytes(), "{line}");
+        }
     }
 
     #[test]

@@ -173,7 +173,7 @@ impl Calls {
             }
             Err(error) => {
                 let failure = match error {
-                    BodyError::Framing(error) => Failure::BadFraming(error),
+                    BodyError::Framing(error) => Failure::BadFraming(error.into()),
                     BodyError::TooLarge => Failure::BodyBroken,
                 };
                 self.fail(io, sessions, slot, CancelReason::Gone, &failure);

@@ -3,7 +3,7 @@
 use super::EventLoop;
 use crate::api::access::{self, Arrival, Policy};
 use crate::api::preview::is_preview;
-use crate::api::{Audience, Failure, Route, agent_host, route};
+use crate::api::{Audience, Failure, PathRoute, Route, agent_host, paths, route};
 use crate::http::head::{FieldSlots, RequestHead};
 use crate::http::negotiate::names_html;
 use crate::relay::http1::{self, JsonPurpose, Request, Step, answer};
@@ -94,6 +94,9 @@ impl EventLoop {
         {
             return Route::ReceivePage(stream);
         }
+        if matches!(route, Route::Path(PathRoute::Download(_))) && is_preview(head) {
+            return Route::Path(PathRoute::About);
+        }
         route
     }
 
@@ -107,7 +110,8 @@ impl EventLoop {
             }
             (ListenerKind::Public | ListenerKind::Api, None) => {
                 let hosts = &self.io.settings.sockets.agent_host;
-                agent_host::audience(hosts, head).unwrap_or(Audience::Public)
+                let public = Audience::Public { paths: self.io.settings.paths };
+                agent_host::audience(hosts, head).unwrap_or(public)
             }
         }
     }
@@ -141,14 +145,14 @@ impl EventLoop {
             Route::Destination(Some(stream)) => {
                 return streams.connect_destination(io, transfers, id, stream, request);
             }
+            Route::Path(route) => return self.dispatch_path(id, request, route),
             // The following routes need no body.
             Route::Exists(stream) => streams.exists(io, id, stream, read),
             Route::Status(Some(stream)) => streams.status(io, transfers, id, stream, read),
             Route::Events(Some(stream)) => streams.subscribe(io, transfers, id, stream, read),
             Route::Delete(Some(stream)) => streams.delete(io, transfers, id, stream, read),
             Route::Home => {
-                let operators = io.conns[id].listener == ListenerKind::Admin;
-                let page = if operators { web::WATCH } else { web::SEND };
+                let page = home_page(io.conns[id].listener);
                 pages::home(io, id, head, page, read);
             }
             Route::ReceivePage(stream) => match streams.shown(io, stream) {
@@ -188,6 +192,30 @@ impl EventLoop {
         used
     }
 
+    fn dispatch_path(
+        &mut self,
+        id: ConnId,
+        request: Request<'_, '_>,
+        route: PathRoute<'_>,
+    ) -> usize {
+        let Self { io, transfers, streams, .. } = self;
+        let (used, read) = request.without_body();
+        match route {
+            PathRoute::Upload(path) => {
+                return streams.connect_path_source(io, transfers, id, path, request);
+            }
+            PathRoute::Download(path) => {
+                return streams.connect_path_destination(io, transfers, id, path, request);
+            }
+            PathRoute::Exists(path) => streams.exists_at_path(io, id, path, read),
+            PathRoute::About => {
+                let text = paths::text(&pages::origin(request.head));
+                answer::text(io, id, "text/plain", &text, read);
+            }
+        }
+        used
+    }
+
     fn expect_json(&mut self, id: ConnId, request: Request<'_, '_>, purpose: JsonPurpose) -> usize {
         let (used, step) = self.http1.expect_json(&mut self.io, id, request, purpose);
         self.step(id, step);
@@ -222,6 +250,11 @@ impl EventLoop {
         };
         access::check(head, route, &arrival, &policy).map_err(Failure::Denied)
     }
+}
+
+/// Returns the page at `/`.
+fn home_page(listener: ListenerKind) -> &'static str {
+    if listener == ListenerKind::Admin { web::WATCH } else { web::SEND }
 }
 
 fn version() -> serde_json::Value {

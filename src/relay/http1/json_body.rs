@@ -32,7 +32,7 @@ impl JsonBody {
     pub fn take(&mut self, bytes: &[u8], max: usize) -> Result<usize, Failure> {
         let mut pieces = Vec::new();
         let used = self.decoder.received(bytes, &mut pieces).map_err(|error| match error {
-            BodyError::Framing(error) => Failure::BadFraming(error),
+            BodyError::Framing(error) => Failure::BadFraming(error.into()),
             BodyError::TooLarge => Failure::BodyTooLarge(max),
         })?;
         for piece in pieces {

@@ -180,7 +180,8 @@ pub fn begin(
 ) -> Result<(), Failure> {
     let Io { conns, journal, now, settings, .. } = io;
     let conn = &mut conns[id];
-    conn.reply = Reply::to(request.head);
+    let reply = if matches!(route, Route::Path(_)) { Reply::of_text } else { Reply::to };
+    conn.reply = reply(request.head);
     conn.cors = cors(conn.listener, route, request.head, &settings.cors_origin);
     conn.counts_as = Some(route.name());
     journal.received(conn, request.head, *now)?;

@@ -79,7 +79,7 @@ impl Body {
     ) -> Result<usize, Failure> {
         let mut pieces = Vec::new();
         let used = self.decoder.received(bytes, &mut pieces).map_err(|error| match error {
-            BodyError::Framing(error) => Failure::BadFraming(error),
+            BodyError::Framing(error) => Failure::BadFraming(error.into()),
             BodyError::TooLarge => Failure::BodyTooLarge(self.max_bytes),
         })?;
         self.clock.received(pieces.iter().map(ExactSizeIterator::len).sum());

@@ -9,7 +9,7 @@ use super::role::{Http, OnFlushed, Role};
 use super::sockopt;
 use crate::api::{Cors, RouteName};
 use crate::http::head::{Method, RequestHead, Version};
-use crate::http::negotiate::{BodyForm, body_form};
+use crate::http::negotiate::{BodyForm, body_form, names_and_prefers};
 use crate::splice::copy;
 use mio::event::Event;
 use socket2::Socket;
@@ -50,6 +50,14 @@ impl Reply {
             head_only: head.method == Method::Head,
             sandboxed: false,
         }
+    }
+
+    /// The same for a client that gets errors as text unless it names JSON.
+    pub fn of_text(head: &RequestHead<'_, '_>) -> Self {
+        let (json, text) = (("application", "json"), ("text", "plain"));
+        let names_json = names_and_prefers(head.fields.all("Accept"), json, text);
+        let form = if names_json { BodyForm::Json } else { BodyForm::Text };
+        Self { form, ..Self::to(head) }
     }
 }
 

@@ -89,7 +89,7 @@ fn lists(value: &[u8], etag: &[u8]) -> bool {
 
 /// Returns the origin of the relay as the client wrote it, for commands to copy. Only the client
 /// itself sees it, so a false one has no effect on others.
-fn origin(head: &RequestHead<'_, '_>) -> String {
+pub fn origin(head: &RequestHead<'_, '_>) -> String {
     let https = head.fields.get("X-Forwarded-Proto").is_some_and(|value| value == b"https");
     let scheme = if https { "https" } else { "http" };
     let host =

@@ -10,11 +10,13 @@
 //! | `role` | what a connection is to the streams |
 //! | `listing` | the streamed list |
 //! | `subscribers`, `subscriber` | the events of a stream |
+//! | `paths` | streams that both sides reach by a path |
 //! | `moving` | the streams that move at a hand-over |
 
 mod ending;
 mod listing;
 mod moving;
+mod paths;
 mod role;
 mod sides;
 mod subscriber;
@@ -236,6 +238,12 @@ impl Streams {
         answer::respond(io, id, (200, read), b"", |head| {
             upload.download_fields(head, delimiter, stream.headers())
         });
+    }
+
+    /// Handles `HEAD /p/PATH`, in the same way.
+    pub fn exists_at_path(&mut self, io: &mut Io, id: ConnId, path: &str, read: bool) {
+        let stream = self.registry.at_path(path).map(Stream::id);
+        self.exists(io, id, stream, read);
     }
 
     /// Handles `GET /stream`, for a client with read access.

@@ -10,7 +10,9 @@ use crate::rendezvous::{AdoptedStream, Now};
 /// clients are answered to retry, and will find their streams in the new process.
 pub(super) fn give_away(streams: &mut Streams, io: &mut Io) -> String {
     let given = streams.registry.give_away_waiting();
-    let lines: String = given.iter().map(|given| moved::write(given, io.now.monotonic)).collect();
+    // The sides at a path are answered, and meet at it again in the new process.
+    let moved = given.iter().filter(|given| given.stream.path().is_none());
+    let lines: String = moved.map(|given| moved::write(given, io.now.monotonic)).collect();
     let failure = Failure::TooBusy(Busy::Replaced);
     for client in given.iter().filter_map(|given| given.stream.waiting()) {
         streams.detach(io, ConnId::from_client(client), &failure);

@@ -2,9 +2,10 @@
 //! stays in its socket; only its disconnection has to be noticed.
 
 use super::Streams;
+use super::paths::{self, Meeting};
 use super::role::{StreamRole, StreamSide};
 use crate::api::download::decides_cors;
-use crate::api::{Cors, Failure, Upload, receipt, status};
+use crate::api::{self, Cors, Failure, Upload, receipt, status};
 use crate::http::framing::Framing;
 use crate::http::head::RequestHead;
 use crate::http::range;
@@ -13,7 +14,7 @@ use crate::relay::http1::{Request, answer, too_busy};
 use crate::relay::io::{CloseMode, Conn, ConnId, Flushed, Io, OnFlushed, PeerEnd, identify};
 use crate::relay::transfers::{Begin, Owner, Transfers, feed_prefix};
 use crate::rendezvous::transfer::Delimiter;
-use crate::rendezvous::{Connected, Ending, Pace, Side, Stream, StreamKey};
+use crate::rendezvous::{Connected, Ending, LeaveOutcome, Pace, Side, Stream, StreamKey};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -27,6 +28,19 @@ impl Streams {
         (stream, name): (Uuid, Option<&str>),
         request: Request<'_, '_>,
     ) -> usize {
+        let upload = || Upload::new(request.head, name);
+        self.join_source(io, transfers, id, (stream, upload), request)
+    }
+
+    /// Connects the source of a stream; `upload` is called once it joins.
+    pub(super) fn join_source(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        id: ConnId,
+        (stream, upload): (Uuid, impl FnOnce() -> Upload),
+        request: Request<'_, '_>,
+    ) -> usize {
         let Request { head, rest } = request;
         if let Some(failure) = too_busy(io) {
             return request.refuse(io, id, &failure);
@@ -38,13 +52,13 @@ impl Streams {
         }
         match met {
             Connected::Waits(stream) => {
-                let upload = Some(Box::new(Upload::new(head, name)));
+                let upload = Some(Box::new(upload()));
                 self.set_role(io, id, StreamRole::Source { stream, upload });
                 wait(io, id);
                 0
             }
             Connected::Paired { stream, other } => {
-                let upload = Some(Box::new(Upload::new(head, name)));
+                let upload = Some(Box::new(upload()));
                 io.conns[id].carry = rest.to_vec();
                 self.set_role(io, id, StreamRole::Source { stream, upload });
                 self.pair(io, transfers, id, ConnId::from_client(other));
@@ -101,6 +115,63 @@ impl Streams {
             }
         }
         used
+    }
+
+    /// Handles `PUT /p/PATH`; returns how many bytes after the head are consumed.
+    pub fn connect_path_source(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        id: ConnId,
+        path: &str,
+        request: Request<'_, '_>,
+    ) -> usize {
+        let checked = api::paths::sender(request.head, stream_bytes_max(io));
+        let joins = checked.and_then(|upload| {
+            let stream = self.stream_at(io, id, path, Side::Source)?;
+            Ok((stream, upload))
+        });
+        match joins {
+            Ok((stream, upload)) => {
+                self.join_source(io, transfers, id, (stream, || upload), request)
+            }
+            Err(failure) => request.refuse(io, id, &failure),
+        }
+    }
+
+    /// Handles `GET /p/PATH`; returns how many bytes after the head are consumed.
+    pub fn connect_path_destination(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        id: ConnId,
+        path: &str,
+        request: Request<'_, '_>,
+    ) -> usize {
+        let checked = api::paths::receiver(request.head);
+        match checked.and_then(|()| self.stream_at(io, id, path, Side::Destination)) {
+            Ok(stream) => self.connect_destination(io, transfers, id, stream, request),
+            Err(failure) => request.refuse(io, id, &failure),
+        }
+    }
+
+    /// Returns the stream of a path, for one more side.
+    fn stream_at(
+        &mut self,
+        io: &mut Io,
+        id: ConnId,
+        path: &str,
+        side: Side,
+    ) -> Result<Uuid, Failure> {
+        let meeting = Meeting { path, side, client: io.conns[id].peer.ip() };
+        let opened = paths::open(&mut self.registry, &mut self.ids, io, meeting);
+        // A stream without sides may have been evicted.
+        self.record(io);
+        let stream = opened?;
+        if let Some(note) = &mut io.conns[id].note {
+            note.concerns(stream, Some(side));
+        }
+        Ok(stream)
     }
 
     /// Pairs both sides: the transfer begins.
@@ -200,8 +271,12 @@ impl Streams {
     /// Releases the place of a waiting side that left.
     pub(super) fn leave(&mut self, io: &mut Io, id: ConnId) {
         let StreamSide { stream, side, .. } = self.role_of(io, id);
-        self.registry.leave(stream, side, io.now);
+        let left = self.registry.leave(stream, side, io.now);
         self.unseat(io, id);
+        // A stream of a path has no other way to its sides, and would block the path.
+        if left == LeaveOutcome::Alone && self.registry.stream(stream).path().is_some() {
+            self.end(io, stream, Ending::Disconnected(side));
+        }
     }
 
     /// Answers a waiting side; its stream is over already.

@@ -10,7 +10,7 @@ impl Registry {
     /// # Panics
     /// If one is not.
     pub fn assert_consistent(&self) {
-        let (mut waiting, mut ended, mut weight) = (0, 0, 0);
+        let (mut waiting, mut ended, mut weight, mut paths) = (0, 0, 0, 0);
         let mut held = [0; StreamState::ALL.len()];
         for (key, stream) in &self.streams {
             let key = u32::try_from(key).expect("a key fits");
@@ -24,11 +24,16 @@ impl Registry {
                 waiting += 1;
                 assert!(self.waiting_until.contains(&(stream.deadline, key)), "it will time out");
             }
+            if let Some(path) = stream.path().filter(|_| stream.is_active()) {
+                paths += 1;
+                assert_eq!(self.by_path.get(path), Some(&key), "it is found by its path");
+            }
             weight += stream.weight();
             held[stream.state() as usize] += 1;
         }
         let all = self.streams.len();
         assert_eq!((self.by_id.len(), self.by_age.len()), (all, all), "nothing else is found");
+        assert_eq!(self.by_path.len(), paths, "the path of an ended stream is free");
         assert_eq!((self.waiting_until.len(), self.ended.len()), (waiting, ended));
         assert!(self.ended.iter().is_sorted_by_key(|(at, _)| at), "none is kept for another");
         assert_eq!((self.weight, self.tally.held), (weight, held));

@@ -85,6 +85,7 @@ impl Registry {
         let mut stream = Stream::new(id, headers, sequence, created, deadline);
         stream.creator = creator.map(|creator| self.creators.add(creator));
         let key = u32::try_from(self.streams.insert(stream)).map_err(|_| CreateError::Registry)?;
+        self.take_path(key);
         self.unjoined.add(key, &self.streams[key as usize]);
         self.tally.held[StreamState::Created as usize] += 1;
         self.by_id.insert(id, key);
@@ -144,6 +145,9 @@ impl Registry {
         keys.sort_unstable_by_key(|key| self.streams[*key as usize].sequence);
         let give = |key| {
             let mut stream = self.remove(key);
+            if let Some(path) = stream.path() {
+                self.by_path.remove(path);
+            }
             let counted = stream.creator.take();
             let creator = counted.as_ref().map(AddressCount::address);
             if let Some(counted) = counted {

@@ -43,7 +43,7 @@ fn later(now: Now) -> Now {
 fn the_weight_of_streams_is_released_with_them() {
     let (mut registry, now) = begin();
     let field = Map::from_iter([("A".to_owned(), Value::from("b"))]);
-    let headers = Headers { download: field.clone(), upload: field };
+    let headers = Headers { download: field.clone(), upload: field, path: None };
     for act in 0..7 {
         let id = Uuid::from_u128(act);
         let key = registry.create(id, Some(Box::new(headers.clone())), creator(act), now).unwrap();
@@ -190,7 +190,7 @@ fn the_numbers_of_states_follow_the_order_of_their_table() {
 fn waiting_streams_are_handed_over_and_leave_no_state() {
     let (mut registry, now) = begin();
     let field = Map::from_iter([("A".to_owned(), Value::from("b"))]);
-    let headers = Headers { download: field.clone(), upload: field };
+    let headers = Headers { download: field.clone(), upload: field, path: None };
     for number in 0..5 {
         let id = Uuid::from_u128(number);
         registry.create(id, Some(Box::new(headers.clone())), creator(number), now).unwrap();
@@ -296,7 +296,7 @@ fn the_total_weight_of_streams_is_bounded() {
     let text = Value::from("x".repeat(WEIGHT_MAX / 3));
     let headers = || {
         let download = Map::from_iter([("A".to_owned(), text.clone())]);
-        Some(Box::new(Headers { download, upload: Map::new() }))
+        Some(Box::new(Headers { download, ..Headers::default() }))
     };
     let first = registry.create(Uuid::from_u128(1), headers(), creator(1), now).unwrap();
     registry.create(Uuid::from_u128(2), headers(), creator(2), now).unwrap();
@@ -311,5 +311,6 @@ fn the_total_weight_of_streams_is_bounded() {
 }
 
 mod leaving;
+mod paths;
 mod reload;
 mod unjoined;

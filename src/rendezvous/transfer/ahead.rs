@@ -28,6 +28,14 @@ impl Ahead {
         Self { framing: head.len(), bytes: head, sent: 0, framed: FramingProgress::Nothing }
     }
 
+    /// Adds lines to the download's head, of which nothing was sent, before its empty line.
+    pub(super) fn add_fields(&mut self, lines: &[u8]) {
+        debug_assert_eq!((self.sent, self.body()), (0, 0), "it is only the head");
+        let end = self.framing - b"\r\n".len();
+        self.bytes.splice(end..end, lines.iter().copied());
+        self.framing += lines.len();
+    }
+
     /// Returns the unsent bytes.
     pub(super) fn unsent(&self) -> &[u8] {
         &self.bytes[self.sent..]

@@ -1,6 +1,6 @@
 //! How a transfer ended.
 
-use crate::http::chunked::ChunkError;
+use crate::http::body::Malformed;
 
 /// How a side was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub enum TransferOutcome {
     Complete,
     /// The source ended early; what it sent was handed over, and must not look complete.
     SourceGone(Loss),
-    /// The source's framing was invalid; what it sent before was handed over.
-    SourceBroken(ChunkError),
+    /// The source's framing, or its form, was invalid; what it sent before was handed over.
+    SourceBroken(Malformed),
     /// The source's body is longer than this many bytes, its maximum; the chunks before were handed
     /// over.
     SourceTooLarge(u64),

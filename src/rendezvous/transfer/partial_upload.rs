@@ -2,6 +2,8 @@
 
 use super::outcome::TransferOutcome;
 use crate::http::body::BodyDecoder;
+use crate::http::first_part::FirstPart;
+use crate::http::framing::Framing;
 use crate::http::repr_digest::ReprDigest;
 
 /// An upload with its parse state, to be resumed by another transfer.
@@ -10,6 +12,8 @@ pub struct PartialUpload {
     pub(super) decoder: BodyDecoder,
     pub(super) body_max: u64,
     pub(super) digest: Option<Box<ReprDigest>>,
+    /// The form of which only the first part is passed on, if it is one.
+    pub(super) form: Option<Box<FirstPart>>,
     /// Body bytes that were read but handed to no destination.
     pub(super) body: Vec<u8>,
     /// Why it is interrupted: invalid framing, for one, must survive a change of the destination.
@@ -19,7 +23,14 @@ pub struct PartialUpload {
 impl PartialUpload {
     /// Creates an upload of which nothing was read.
     pub(super) fn new(decoder: BodyDecoder) -> Self {
-        Self { decoder, body_max: u64::MAX, digest: None, body: Vec::new(), lost: None }
+        Self { decoder, body_max: u64::MAX, digest: None, form: None, body: Vec::new(), lost: None }
+    }
+
+    /// Creates an upload that is a form, of which nothing was read; it carries at most `bytes_max`
+    /// bytes.
+    pub fn of_form(framing: Framing, form: FirstPart, bytes_max: u64) -> Self {
+        let upload = Self::new(BodyDecoder::new(framing).at_most(bytes_max));
+        Self { form: Some(Box::new(form)), body_max: bytes_max, ..upload }
     }
 
     /// Whether it was read to its end.

@@ -243,3 +243,66 @@ fn an_upload_whose_bytes_left_the_pipe_can_be_returned() {
     let sent = rest(&mut transfer);
     assert!(sent == [HEAD, b"5003\r\nabc", &piped, b"xyz"].concat());
 }
+
+/// Creates the transfer of a form.
+fn of_form(framing: Framing, delimiter: Delimiter) -> Transfer {
+    let upload = PartialUpload::of_form(framing, FirstPart::new(b"b"), u64::MAX);
+    Transfer::resume(upload, delimiter, HEAD.to_vec(), true)
+}
+
+/// Sends all that is pending, and returns it with the step after it.
+fn sent(transfer: &mut Transfer) -> (Vec<u8>, Step) {
+    let mut all = Vec::new();
+    loop {
+        let step = transfer.next(READY);
+        if !matches!(step, Step::Send { .. }) {
+            return (all, step);
+        }
+        let prefix = transfer.prefix().to_vec();
+        transfer.sent(prefix.len());
+        all.extend(prefix);
+    }
+}
+
+#[test]
+fn only_the_first_part_of_a_form_is_passed_on() {
+    const FORM: &[u8] = b"--b\r\nContent-Type: a/b\r\n\r\nhi\r\nho\r\n--b\r\n\r\nmore\r\n--b--\r\n";
+    for length in 1..=FORM.len() {
+        let upload = Framing::Length(FORM.len() as u64);
+        let mut transfer = of_form(upload, Delimiter::Close);
+        for piece in FORM.chunks(length) {
+            feed(&mut transfer, piece);
+        }
+        let (all, step) = sent(&mut transfer);
+        let expected = &b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\r\nhi\r\nho"[..];
+        assert_eq!(all.escape_ascii().to_string(), expected.escape_ascii().to_string());
+        assert_eq!(step, Step::Done(TransferOutcome::Complete), "{length}");
+        assert_eq!(transfer.transferred(), 6);
+    }
+}
+
+#[test]
+fn a_form_is_continued_with_its_next_destination() {
+    let mut transfer = of_form(Framing::Length(39), Delimiter::Chunks);
+    feed(&mut transfer, b"--b\r\nContent-Type: a/b\r\n\r\nhi\r");
+    transfer.announce(0);
+    let mut transfer = resumed(transfer);
+    feed(&mut transfer, b"\n--b--\r\n-\r\n");
+    let (all, step) = sent(&mut transfer);
+    let expected = b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
+    assert_eq!(all, expected, "{}", all.escape_ascii());
+    assert_eq!(step, Step::Done(TransferOutcome::Complete));
+}
+
+#[test]
+fn a_form_that_ends_within_its_first_part_is_broken() {
+    for form in [&b""[..], b"--b\r\n", b"--b\r\n\r\nhi", b"--b\r\n\r\nhi\r\n--"] {
+        let upload = Framing::Length(form.len() as u64);
+        let mut transfer = of_form(upload, Delimiter::Chunks);
+        feed(&mut transfer, form);
+        let (all, step) = sent(&mut transfer);
+        assert!(!all.ends_with(b"0\r\n\r\n"), "it looks complete");
+        let broken = matches!(step, Step::Done(TransferOutcome::SourceBroken(Malformed::Form(_))));
+        assert!(broken && !transfer.upload_complete(), "{step:?}");
+    }
+}

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 const ID: &str = "0b54a9d1-6e2f-4f5a-9c58-3d1f27e9a4c0";
 const LIMITS: HeadLimits = HeadLimits { bytes: 4096, target_bytes: 2048 };
-const PUBLIC: Audience<'_> = Audience::Public;
+const PUBLIC: Audience<'_> = Audience::Public { paths: false };
 
 /// Checks the route of a request line followed by these fields.
 fn assert_route(name: &str, line: &str, audience: Audience<'_>, expected: Route<'_>) {

@@ -78,7 +78,7 @@ fn heavy_unjoined_streams_do_not_fill_the_registry() {
     let headers = |parts: usize| {
         let text = Value::from("x".repeat(WEIGHT_MAX / 10 / parts - 1000));
         let download = Map::from_iter([("A".to_owned(), text)]);
-        Some(Box::new(Headers { download, upload: Map::new() }))
+        Some(Box::new(Headers { download, ..Headers::default() }))
     };
     let create = |registry: &mut Registry, number, address, headers| {
         registry.create(id(number), headers, creator(address), now)

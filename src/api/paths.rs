@@ -1,0 +1,122 @@
+//! Paths (`--paths`): requests below `/p/`, as clients of piping-server send them. What is checked
+//! before a side joins, what passes to the receiver, and the text about it all.
+
+use super::{Failure, Upload};
+use crate::http::content_type::{boundary, is_form};
+use crate::http::first_part::FirstPart;
+use crate::http::head::RequestHead;
+use crate::http::range;
+
+/// The prefix of all paths.
+pub const PREFIX: &str = "/p/";
+
+/// Returns what is stored of the head of an upload to a path; its body has at most `bytes_max` bytes.
+///
+/// # Errors
+/// Returns why the upload is refused.
+pub fn sender(head: &RequestHead<'_, '_>, bytes_max: u64) -> Result<Upload, Failure> {
+    check_receivers(head.query)?;
+    if head.fields.get("Content-Range").is_some() {
+        return Err(bad_request(
+            "An upload cannot be resumed; send all of it, without Content-Range",
+        ));
+    }
+    let content_type = head.fields.get("Content-Type").unwrap_or_default();
+    let upload = Upload::on_path(head);
+    if !is_form(content_type) {
+        return Ok(upload);
+    }
+    let missing = || bad_request("The Content-Type of a form needs a valid boundary");
+    let form = FirstPart::new(&boundary(content_type).ok_or_else(missing)?);
+    Ok(upload.of_form(form, bytes_max))
+}
+
+/// Checks the head of a download from a path.
+///
+/// # Errors
+/// Returns why it is refused.
+pub fn receiver(head: &RequestHead<'_, '_>) -> Result<(), Failure> {
+    // A script there would control what the browser receives from all paths.
+    if head.fields.all("Service-Worker").any(|value| value.eq_ignore_ascii_case(b"script")) {
+        return Err(bad_request("A path cannot be registered as a service worker"));
+    }
+    check_receivers(head.query)?;
+    if range::asks_for_a_part(head.fields) {
+        return Err(Failure::RangeNotSupported);
+    }
+    Ok(())
+}
+
+/// Returns the text about paths, with commands for the relay of this origin.
+pub fn text(origin: &str) -> String {
+    let url = [origin, PREFIX, "PATH"].concat();
+    format!(
+        "PUT or POST to a path meets GET of the same path. Either side can start, and waits for the\n\
+         other one. PATH is any text; any client that knows it can use it, so choose a long one.\n\
+         \n\
+         Text:\n\
+         \x20 echo hello | curl -T - {url}\n\
+         \x20 curl {url}\n\
+         \n\
+         File:\n\
+         \x20 curl -T FILE {url}\n\
+         \x20 curl {url} > FILE\n\
+         \n\
+         Directory:\n\
+         \x20 tar c DIRECTORY | curl -T - {url}\n\
+         \x20 curl {url} | tar x\n\
+         \n\
+         The sender is answered when the receiver has been sent everything.\n"
+    )
+}
+
+/// Checks the number of receivers (`n`).
+fn check_receivers(query: Option<&str>) -> Result<(), Failure> {
+    let mut pairs = query.unwrap_or_default().split('&');
+    let Some(count) = pairs.find_map(|pair| pair.strip_prefix("n=")) else { return Ok(()) };
+    match count.parse::<i64>() {
+        Ok(1) => Ok(()),
+        Ok(count) => Err(bad_request(format!(
+            "n={count}: this relay connects one receiver to one sender; send n=1, or omit n"
+        ))),
+        Err(_) => Err(bad_request("n must be a number of receivers; send n=1, or omit n")),
+    }
+}
+
+fn bad_request(message: impl Into<String>) -> Failure {
+    Failure::BadPathRequest(message.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exactly_one_receiver_is_connected() {
+        for (query, part) in [
+            (None, None),
+            (Some(""), None),
+            (Some("n=1"), None),
+            (Some("a=b&n=1"), None),
+            (Some("n=01"), None),
+            (Some("m=3"), None),
+            (Some("n=3"), Some("n=3: this relay connects one receiver")),
+            (Some("n=0"), Some("n=0: this relay")),
+            (Some("n=-1"), Some("n=-1: this relay")),
+            (Some("n=1&n=2"), None),
+            (Some("n=2&n=1"), Some("n=2:")),
+            (Some("n="), Some("must be a number")),
+            (Some("n=1abc"), Some("must be a number")),
+            (Some("n=99999999999999999999"), Some("must be a number")),
+        ] {
+            match (check_receivers(query), part) {
+                (Ok(()), None) => {}
+                (Err(failure), Some(part)) => {
+                    assert_eq!((failure.status(), failure.name()), (400, "BadRequestError"));
+                    assert!(failure.message().contains(part), "{query:?}: {failure:?}");
+                }
+                (other, _) => panic!("{query:?}: {other:?}"),
+            }
+        }
+    }
+}
