@@ -255,8 +255,10 @@ impl EventLoop {
         self.look_after_stopping();
         self.reap();
         self.admin.update(&self.io, &self.status());
-        watching::show(self);
-        self.reap();
+        if self.admin.is_watched() {
+            watching::show(self);
+            self.reap();
+        }
         self.io.journal.write();
         self.manager.show_life(self.io.now.monotonic);
         // The only other clock reading: used for this metric alone.

@@ -61,6 +61,11 @@ impl Admin {
         self.watchers.begin(io, id, query, read);
     }
 
+    /// Whether there are subscribers to the state of the relay.
+    pub fn is_watched(&self) -> bool {
+        self.watchers.next_deadline().is_some()
+    }
+
     /// Returns the subscribers to show the state to now, with their windows of the streams.
     pub fn watchers_due(&mut self, now: Instant) -> Vec<(Slot, Window)> {
         self.watchers.due(now)
