@@ -4,7 +4,7 @@
 use super::{Failure, Upload};
 use crate::http::content_type::{boundary, is_form};
 use crate::http::first_part::FirstPart;
-use crate::http::head::RequestHead;
+use crate::http::head::{Expect, RequestHead, Version};
 use crate::http::range;
 
 /// The prefix of all paths.
@@ -29,6 +29,15 @@ pub fn sender(head: &RequestHead<'_, '_>, bytes_max: u64) -> Result<Upload, Fail
     let missing = || bad_request("The Content-Type of a form needs a valid boundary");
     let form = FirstPart::new(&boundary(content_type).ok_or_else(missing)?);
     Ok(upload.of_form(form, bytes_max))
+}
+
+/// Whether the sender waits for a response before it receives, or sends, anything (`respond-async`,
+/// RFC 7240, section 4.1). One that waits for `100 Continue` would take it for a refusal, and
+/// HTTP/1.0 has no chunks to end it with.
+pub fn prefers_early_response(head: &RequestHead<'_, '_>) -> bool {
+    head.version == Version::Http11
+        && head.expect == Expect::None
+        && head.fields.lists("Prefer", "respond-async")
 }
 
 /// Checks the head of a download from a path.

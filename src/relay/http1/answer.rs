@@ -2,10 +2,11 @@
 
 use super::follow::{flush, settled};
 use crate::api::{Busy, ERROR_FIELD, Failure, Preflight};
+use crate::http::chunked::{LAST_CHUNK, write_framed};
 use crate::http::head::{RequestHead, Version};
 use crate::http::negotiate::BodyForm;
 use crate::http::response::HeadWriter;
-use crate::relay::io::{ConnId, Http, Io, OnFlushed, Reply, Role, ServingMode, identify};
+use crate::relay::io::{Conn, ConnId, Http, Io, OnFlushed, Reply, Role, ServingMode, identify};
 use crate::web;
 use serde_json::Value;
 
@@ -164,8 +165,11 @@ pub fn respond(
     body: &[u8],
     finish: impl FnOnce(HeadWriter<'_>) -> HeadWriter<'_>,
 ) {
-    let Reply { version, after, head_only, .. } = io.conns[id].reply;
+    let Reply { version, after, head_only, begun, .. } = io.conns[id].reply;
     let after = settled(io, after, read);
+    if begun {
+        return end_begun(io, id, (status, after), body);
+    }
     let Io { conns, journal, date, .. } = io;
     let conn = &mut conns[id];
     // One allocation for most responses, their bodies included.
@@ -183,6 +187,39 @@ pub fn respond(
     journal.answered(conn, status);
     if !head_only {
         conn.output.buffer().extend_from_slice(body);
+    }
+    end_of_output(io, id, after);
+}
+
+/// Begins the response to an upload before its outcome is known (`respond-async`, RFC 7240, section
+/// 4.1): it is complete only if the upload succeeds.
+pub fn accept(io: &mut Io, id: ConnId) {
+    let Io { conns, journal, date, .. } = io;
+    let conn = &mut conns[id];
+    let writer = HeadWriter::new(conn.output.buffer(), 202, date);
+    let writer = identify(writer, journal.request_ids.as_ref(), conn.note.as_deref());
+    let writer = conn.cors.fields(writer).field("Preference-Applied", b"respond-async");
+    let writer = writer.field("Content-Type", PLAIN.as_bytes()).chunked();
+    writer.connection(false, conn.reply.version).end();
+    if let Some(note) = &mut conn.note {
+        note.answered(202, conn.output.rest().len());
+    }
+    journal.answered(conn, 202);
+    (conn.reply.begun, conn.reply.after) = (true, OnFlushed::Close);
+    io.conns.flush_or_close(id);
+}
+
+/// Ends a response that was begun early. After a failure it has no last chunk, so that it does not
+/// look complete.
+fn end_begun(io: &mut Io, id: ConnId, (status, after): (u16, OnFlushed), body: &[u8]) {
+    let Conn { output, note, .. } = &mut io.conns[id];
+    let mut framing = write_framed(output.buffer(), body, true);
+    if (200..300).contains(&status) {
+        output.buffer().extend_from_slice(LAST_CHUNK);
+        framing += LAST_CHUNK.len();
+    }
+    if let Some(note) = note {
+        note.framed(framing);
     }
     end_of_output(io, id, after);
 }

@@ -29,6 +29,8 @@ pub struct Reply {
     pub head_only: bool,
     /// Whether an agent's answer shares the relay's origin.
     pub sandboxed: bool,
+    /// Whether its head was sent before the outcome was known.
+    pub begun: bool,
 }
 
 impl Reply {
@@ -39,6 +41,7 @@ impl Reply {
         form: BodyForm::Json,
         head_only: false,
         sandboxed: false,
+        begun: false,
     };
 
     /// Returns the reply that a request's head calls for.
@@ -49,6 +52,7 @@ impl Reply {
             form: body_form(head.fields.all("Accept")),
             head_only: head.method == Method::Head,
             sandboxed: false,
+            begun: false,
         }
     }
 

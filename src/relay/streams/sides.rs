@@ -133,6 +133,9 @@ impl Streams {
         });
         match joins {
             Ok((stream, upload)) => {
+                if api::paths::prefers_early_response(request.head) {
+                    answer::accept(io, id);
+                }
                 self.join_source(io, transfers, id, (stream, || upload), request)
             }
             Err(failure) => request.refuse(io, id, &failure),

@@ -1,6 +1,7 @@
 //! Paths: `PUT /p/PATH` meets `GET /p/PATH`.
 
 mod duplex;
+mod early;
 mod forms;
 mod life;
 mod piping_server;
