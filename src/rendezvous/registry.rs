@@ -324,6 +324,12 @@ impl Registry {
         self.by_age.range(..end).rev().map(|(_, &key)| &self.streams[key as usize])
     }
 
+    /// Returns the active streams that no side has joined, in reverse order of creation, those before
+    /// this sequence number.
+    pub fn unjoined_before(&self, end: u64) -> impl Iterator<Item = &Stream> {
+        self.unjoined.before(end).map(|key| &self.streams[key as usize])
+    }
+
     /// Returns the sequence number of the next stream.
     pub fn next_sequence(&self) -> u64 {
         self.next_sequence

@@ -78,6 +78,11 @@ impl Unjoined {
         share.is_none_or(|share| share.streams <= 1 || share.weight + by <= SHARE_WEIGHT_MAX)
     }
 
+    /// Returns the keys of those before this sequence number, the newest first.
+    pub fn before(&self, end: u64) -> impl Iterator<Item = u32> {
+        self.by_age.range(..end).rev().map(|(_, key)| *key)
+    }
+
     /// Returns the oldest stream.
     pub fn oldest(&self) -> Option<u32> {
         self.by_age.first_key_value().map(|(_, key)| *key)

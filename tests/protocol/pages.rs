@@ -3,6 +3,7 @@
 
 use crate::support::{
     Ask, Framing, Observed, Relay, UNKNOWN, Wire, ask, assert_error, assert_uploaded, parse,
+    stream_of,
 };
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
@@ -237,6 +238,38 @@ fn operators_watch_the_relay_with_one_connection() {
     assert_eq!(shown["rows"]["streams"].as_array().unwrap().len(), 10);
     assert_eq!(shown["rows"]["next"], json!(null));
     assert_eq!(event(&mut watcher)["state"], "serving", "again, a second later");
+}
+
+#[test]
+fn active_streams_are_shown_however_many_ended_since() {
+    const ENDED: usize = 5000;
+    let relay = Observed::start(&["--max-streams", "100000"]);
+    let created = relay.create();
+    let waiting = relay.create();
+    let _source = relay.waiting_source(&waiting, Framing::Length(5));
+    let pair = relay.pair(Framing::Chunked);
+    let mut wire = relay.connect();
+    for _ in 0..ENDED {
+        let id = stream_of(&wire.exchange(&ask("POST", "/stream").length(0)));
+        assert_eq!(wire.exchange(&ask("DELETE", &format!("/stream/{id}"))).status(), 204);
+    }
+    for (rows, next) in [(2, true), (3, false)] {
+        let mut watcher = Wire::connect(relay.admin_address());
+        watcher.ask(&ask("GET", &format!("/watch?active=true&rows={rows}")));
+        watcher.head();
+        let shown = event(&mut watcher)["rows"].clone();
+        let ids: Vec<_> =
+            shown["streams"].as_array().unwrap().iter().map(|row| &row["id"]).collect();
+        assert_eq!(
+            ids,
+            [&pair.id, &waiting, &created]
+                .map(|id| json!(id))
+                .iter()
+                .take(rows)
+                .collect::<Vec<_>>()
+        );
+        assert_eq!(shown["next"].is_u64(), next, "{shown}");
+    }
 }
 
 #[test]

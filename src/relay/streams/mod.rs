@@ -48,9 +48,6 @@ use uuid::Uuid;
 /// Maximum expired streams processed in one turn, before others have theirs.
 const EXPIRE_MAX: usize = 1024;
 
-/// Maximum streams visited for one window: of 100,000 that ended, a few active ones may be the oldest.
-const WATCH_VISITS: usize = 4096;
-
 const RECEIPT_UNEXPECTED: &str =
     "No receipt is expected: none was announced with the GET, or it was already sent";
 
@@ -319,21 +316,34 @@ impl Streams {
     /// most a second old.
     pub fn rows(&mut self, io: &Io, transfers: &mut Transfers, window: Window) -> Rows {
         let end = window.before.unwrap_or(u64::MAX);
-        let (mut shown, mut next) = (Vec::new(), None);
-        for (visited, stream) in self.registry.before_sequence(end).enumerate() {
-            if shown.len() == window.rows || visited == WATCH_VISITS {
-                next = Some(stream.sequence() + 1);
-                break;
-            }
-            if stream.is_active() || !window.active_only {
-                shown.push(stream.id());
-            }
-        }
-        for stream in &shown {
-            self.update_bottleneck(io, transfers, *stream);
-        }
-        let streams = shown.into_iter().filter_map(|id| self.registry.get(id).map(watch::row));
-        Rows { streams: streams.collect(), next }
+        // One more than is shown, where the next window begins.
+        let most = window.rows + 1;
+        let found: Vec<(u64, Uuid)> = if window.active_only {
+            self.newest_active(end, most)
+        } else {
+            self.registry.before_sequence(end).take(most).map(numbered).collect()
+        };
+        let next = found.get(window.rows).map(|(sequence, _)| sequence + 1);
+        let shown = found.into_iter().take(window.rows).map(|(_, id)| id);
+        let rows = shown.filter_map(|id| {
+            self.update_bottleneck(io, transfers, id);
+            self.registry.get(id).map(watch::row)
+        });
+        Rows { streams: rows.collect(), next }
+    }
+
+    /// Returns the newest active streams before this number. Those that ended are not visited, nor
+    /// all that wait: the others have connections, whose number is limited.
+    fn newest_active(&self, end: u64, most: usize) -> Vec<(u64, Uuid)> {
+        let sides = self.roles.iter().filter_map(|(_, role)| role.side());
+        let joined = sides.map(|(stream, _)| self.registry.stream(stream));
+        let joined = joined.filter(|stream| stream.is_active() && stream.sequence() < end);
+        let unjoined = self.registry.unjoined_before(end).take(most);
+        let mut all: Vec<_> = joined.chain(unjoined).map(numbered).collect();
+        all.sort_unstable_by(|one, other| other.cmp(one));
+        all.dedup();
+        all.truncate(most);
+        all
     }
 
     /// Judges what limits the pace of a stream's transfer.
@@ -551,6 +561,10 @@ impl Streams {
             |role| matches!(role, Role::Streams(slot) if self.roles[slot.key()].side().is_some());
         idle.filter(|conn| seated(conn.role)).map(|conn| conn.id).collect()
     }
+}
+
+fn numbered(stream: &Stream) -> (u64, Uuid) {
+    (stream.sequence(), stream.id())
 }
 
 fn limits(settings: &Settings) -> Limits {
