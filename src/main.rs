@@ -220,7 +220,10 @@ fn run(sources: Sources) -> ExitCode {
         log::warn!("{warning}");
     }
     let agents = configuration.settings.sockets.clone();
-    match rdv::relay::serve(configuration, sources, |event_loop| announce(event_loop, &agents)) {
+    let pages = !configuration.settings.no_pages;
+    match rdv::relay::serve(configuration, sources, |event_loop| {
+        announce(event_loop, &agents, pages);
+    }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log.flush();
@@ -330,7 +333,7 @@ fn reachable(listening: SocketAddr) -> SocketAddr {
 }
 
 /// Prints the listening addresses and how to try the relay.
-fn announce(event_loop: &EventLoop, agents: &SocketSettings) {
+fn announce(event_loop: &EventLoop, agents: &SocketSettings, pages: bool) {
     let addresses = event_loop.addresses();
     let mut text = String::new();
     for address in &addresses {
@@ -344,9 +347,12 @@ fn announce(event_loop: &EventLoop, agents: &SocketSettings) {
     }
     if let Some(&address) = addresses.first() {
         let address = reachable(address);
+        if pages {
+            let _ = write!(text, "\nTry it in a browser: http://{address}/\n");
+        }
         let _ = write!(
             text,
-            "\nTry it. Make a stream, then connect both sides, in either order:\n\n  \
+            "\nTry it with curl. Make a stream, then connect both sides, in either order:\n\n  \
              curl -X POST http://{address}/stream\n  \
              curl -T FILE http://{address}/stream/ID\n  \
              curl -fo COPY http://{address}/stream/ID\n\n"
