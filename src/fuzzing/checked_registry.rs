@@ -6,8 +6,8 @@ mod processes;
 mod receipts;
 
 use crate::rendezvous::{
-    Client, Connected, CreateError, Ending, LeaveOutcome, Limits, Now, PeerReport, Receipt,
-    Registered, Registry, Side, StreamKey, StreamState,
+    Client, Connected, CreateError, Ending, Headers, LeaveOutcome, Limits, Now, PeerReport,
+    Receipt, Registered, Registry, Side, StreamKey, StreamState,
 };
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -16,6 +16,9 @@ use uuid::Uuid;
 /// Any instant is as good as another to count from.
 #[allow(clippy::disallowed_methods, reason = "read once; only distances from it matter")]
 pub(super) static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Paths of streams, so few that most are in use.
+const PATHS: [&str; 3] = ["a", "a/b", ""];
 
 /// Client addresses, each with an index; addresses with the same index share their limits.
 const CREATORS: [(usize, &str); 5] = [
@@ -123,7 +126,7 @@ impl CheckedRegistry {
         let (creator, address) = CREATORS[creator];
         let address = address.parse().expect("an address");
         let id = Self::id(self.made + 1);
-        let made = self.registry.create(id, None, address, self.now());
+        let made = self.registry.create(id, self.free_path(), address, self.now());
         let refused = self.refuses(creator);
         if refused.is_some() || !self.make_room() {
             assert_eq!(made, Err(refused.unwrap_or(CreateError::Registry)));
@@ -152,6 +155,14 @@ impl CheckedRegistry {
             ended: None,
         });
         self.check();
+    }
+
+    /// Returns a path for each other attempt, unless another stream has it; the registry itself
+    /// checks that each path is that of one active stream.
+    fn free_path(&self) -> Option<Box<Headers>> {
+        let path = PATHS[self.attempts % PATHS.len()];
+        let is_free = self.attempts.is_multiple_of(2) && self.registry.at_path(path).is_none();
+        is_free.then(|| Box::new(Headers { path: Some(path.into()), ..Headers::default() }))
     }
 
     /// Returns why no stream can be created, before any is removed for it.
