@@ -264,8 +264,13 @@ impl Streams {
         }
     }
 
-    /// Whether a source that sent FIN may have sent its complete body before.
+    /// Whether a source that sent FIN may have sent its complete body before. On a path it left: the
+    /// next receiver there would get what is out of date, and the next sender be refused.
     fn may_be_complete(&mut self, io: &Io, id: ConnId) -> bool {
+        let StreamSide { stream, .. } = self.role_of(io, id);
+        if self.registry.stream(stream).path().is_some() {
+            return false;
+        }
         let Conn { carry, .. } = &io.conns[id];
         let unread = io.conns[id].unread_bytes() + carry.len() as u64;
         self.upload(io, id).as_ref().is_some_and(|upload| upload.may_be_whole(unread))

@@ -206,6 +206,29 @@ fn a_receiver_that_leaves_early_is_replaced() {
 }
 
 #[test]
+fn a_sender_that_ends_before_its_receiver_frees_the_path() {
+    let relay = Relay::start(&[PATHS]);
+    let put = || ask("PUT", "/p/a");
+    let chunk = Framing::Chunked.piece(b"old");
+    let whole = [&chunk[..], Framing::Chunked.end()].concat();
+    // A closed client and one that half-closes look alike: all of the data can have arrived.
+    for (name, old) in [
+        ("with a length", put().body("old")),
+        ("in chunks", put().chunked().raw_body(&whole)),
+        ("in chunks, without the last one", put().chunked().raw_body(&chunk)),
+        ("empty", put().length(0)),
+        ("a form", put().field("Content-Type", "multipart/form-data; boundary=b").body("--b--")),
+    ] {
+        let mut sender = waiting(&relay, &old, "/p/a");
+        sender.finish_sending();
+        assert_eq!(sender.read_to_end().0, b"", "{name}: no response");
+        let [upload, download] = transfer(&relay, &put().body("new"), &ask("GET", "/p/a"), "/p/a");
+        assert_uploaded(&upload);
+        assert_eq!(download.text(), "new", "{name}");
+    }
+}
+
+#[test]
 fn a_draining_relay_answers_the_sides_that_wait() {
     let relay = Relay::start(&[PATHS]);
     let mut receiver = waiting(&relay, &ask("GET", "/p/a"), "/p/a");
