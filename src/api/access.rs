@@ -3,7 +3,7 @@
 //! send, with the rights of the machine it runs on. So the origin of a request is checked before
 //! the request is served.
 
-use super::{Audience, Route};
+use super::{Audience, PathRoute, Route};
 use crate::http::head::RequestHead;
 use crate::http::host::Authority;
 use crate::http::origin::Origin;
@@ -50,6 +50,8 @@ pub enum Denied {
     Agents,
     /// Cross-origin request from a web page.
     Origin,
+    /// Request of a page of another origin for a path.
+    PathOrigin,
     /// The `Host` is not this relay.
     Host,
     /// Any client could become an agent here.
@@ -71,6 +73,9 @@ impl Denied {
                  networks (trusted); it is never shown through a proxy"
             }
             Self::Origin => "Requests from pages of other origins are refused (allowed-origins)",
+            Self::PathOrigin => {
+                "Pages of other origins cannot send to paths or receive from them (cors-origin)"
+            }
             Self::Host => "Operators reach this relay by its own addresses only (admin-hosts)",
             Self::Attach => {
                 "This relay takes agents on loopback addresses only, until it has tokens for them \
@@ -194,6 +199,34 @@ pub fn check_worker(
         return Err(Denied::ServiceWorker);
     }
     Ok(())
+}
+
+/// Refuses requests for a path that pages of other origins make: paths can be short and known, and
+/// browsers send such requests without asking first. A link may lead to a path.
+///
+/// # Errors
+/// [`Denied::PathOrigin`].
+pub fn check_path(
+    head: &RequestHead<'_, '_>,
+    route: &Route<'_>,
+    cors_origins: &[AllowedOrigin],
+) -> Result<(), Denied> {
+    let Route::Path(route) = route else { return Ok(()) };
+    let exempt = match route {
+        PathRoute::Upload(_) => false,
+        PathRoute::Download(_) => is_navigation(head),
+        PathRoute::Exists(_) | PathRoute::About => true,
+    };
+    if !exempt && is_foreign(head, [cors_origins, &[]]) {
+        return Err(Denied::PathOrigin);
+    }
+    Ok(())
+}
+
+/// Whether a user follows a link, and sees the response instead of the page (Fetch Metadata).
+fn is_navigation(head: &RequestHead<'_, '_>) -> bool {
+    let is = |name, value: &[u8]| head.fields.get(name).is_some_and(|found| found == value);
+    is("Sec-Fetch-Mode", b"navigate") && is("Sec-Fetch-Dest", b"document")
 }
 
 /// The refusal for clients that are not allowed to see this list; `None` for other routes.

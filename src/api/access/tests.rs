@@ -34,14 +34,18 @@ fn decide(
     arrival: Arrival,
     policy: Policy<'_>,
 ) -> Option<Denied> {
+    let result = with_head(target, fields, |head| check(head, &route, &arrival, &policy));
+    assert!(result.is_ok() || is_guarded(&route, arrival.operators), "{target}: {fields}");
+    result.err()
+}
+
+/// Returns the decision on the head of a request with these fields.
+fn with_head<T>(target: &str, fields: &str, decide: impl FnOnce(&RequestHead<'_, '_>) -> T) -> T {
     let fields: String = fields.lines().flat_map(|line| [line, "\r\n"]).collect();
     let version = if fields.contains("Host:") { "1.1" } else { "1.0" };
     let text = format!("GET {target} HTTP/{version}\r\n{fields}\r\n");
     let mut slots = FieldSlots::new();
-    let head = parse(text.as_bytes(), &mut slots, &LIMITS).unwrap().unwrap();
-    let result = check(&head, &route, &arrival, &policy);
-    assert!(result.is_ok() || is_guarded(&route, arrival.operators), "{text}");
-    result.err()
+    decide(&parse(text.as_bytes(), &mut slots, &LIMITS).unwrap().unwrap())
 }
 
 #[test]
@@ -264,5 +268,48 @@ fn scripts_of_service_workers_are_refused_in_a_shared_origin() {
         let head = parse(text.as_bytes(), &mut slots, &LIMITS).unwrap().unwrap();
         let denied = check_worker(&head, &route, audience).err();
         assert_eq!(denied, refused.then_some(Denied::ServiceWorker), "{name}");
+    }
+}
+
+#[test]
+fn paths_are_refused_to_pages_of_other_origins() {
+    const LISTED: &str = "Origin: https://app.example\nSec-Fetch-Site: cross-site";
+    const LINK: &str =
+        "Sec-Fetch-Site: cross-site\nSec-Fetch-Mode: navigate\nSec-Fetch-Dest: document";
+    const FRAME: &str =
+        "Sec-Fetch-Site: cross-site\nSec-Fetch-Mode: navigate\nSec-Fetch-Dest: iframe";
+    const IMAGE: &str =
+        "Sec-Fetch-Site: cross-site\nSec-Fetch-Mode: no-cors\nSec-Fetch-Dest: image";
+    const FORM: &str = "Origin: https://evil.example\nSec-Fetch-Site: cross-site\n\
+        Sec-Fetch-Mode: navigate\nSec-Fetch-Dest: document";
+    let origins = ["https://app.example".parse().unwrap()];
+    // Whether an upload and a download are refused.
+    for (name, fields, refused) in [
+        ("no page", "", [false, false]),
+        ("typed by the user", "Sec-Fetch-Site: none", [false, false]),
+        ("its own page", "Origin: http://relay\nSec-Fetch-Site: same-origin", [false, false]),
+        ("a page of a listed origin", LISTED, [false, false]),
+        ("a page of another origin", "Origin: https://evil.example", [true, true]),
+        ("a page without an origin", "Origin: null", [true, true]),
+        ("a page of another port", "Sec-Fetch-Site: same-site", [true, true]),
+        ("an image", IMAGE, [true, true]),
+        ("a frame", FRAME, [true, true]),
+        ("a form", FORM, [true, false]),
+        ("a link", LINK, [true, false]),
+    ] {
+        let routes = [PathRoute::Upload("a"), PathRoute::Download("a")].map(Route::Path);
+        for (route, refused) in routes.into_iter().zip(refused) {
+            let fields = format!("Host: relay\n{fields}");
+            let decide = |origins: &[AllowedOrigin]| {
+                with_head("/p/a", &fields, |head| check_path(head, &route, origins))
+            };
+            let expected = if refused { Err(Denied::PathOrigin) } else { Ok(()) };
+            assert_eq!(decide(&origins), expected, "{name}: {route:?}");
+            assert_eq!(decide(&[AllowedOrigin::Any]), Ok(()), "{name}: any origin");
+        }
+        let about = Route::Path(PathRoute::About);
+        let fields = format!("Host: relay\n{fields}");
+        let free = with_head("/p", &fields, |head| check_path(head, &about, &origins));
+        assert_eq!(free, Ok(()), "{name}: the text about paths");
     }
 }

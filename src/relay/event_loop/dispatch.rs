@@ -68,7 +68,10 @@ impl EventLoop {
     fn act(&mut self, id: ConnId, request: Request<'_, '_>) -> usize {
         let audience = self.audience(id, request.head);
         let route = self.route(request.head, audience);
-        let may = access::check_worker(request.head, &route, audience).map_err(Failure::Denied);
+        let cors_origins = &self.io.settings.cors_origin;
+        let may = access::check_worker(request.head, &route, audience)
+            .and_then(|()| access::check_path(request.head, &route, cors_origins))
+            .map_err(Failure::Denied);
         let begun = http1::begin(&mut self.io, id, request, &route)
             .and(may)
             .and_then(|()| self.check_access(id, request.head, &route));

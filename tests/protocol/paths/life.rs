@@ -93,6 +93,33 @@ fn pages_of_permitted_origins_use_paths() {
 }
 
 #[test]
+fn pages_of_other_origins_neither_send_to_a_path_nor_receive_from_it() {
+    // Browsers send these without a preflight.
+    let of_page = |request: crate::support::Ask| {
+        request.field("Origin", "https://app.example").field("Sec-Fetch-Site", "cross-site")
+    };
+    for allowed in [&[PATHS][..], &[PATHS, "--cors-origin", "https://other.example"]] {
+        let relay = Relay::start(allowed);
+        let mut sender = waiting(&relay, &ask("PUT", "/p/a").body("hello"), "/p/a");
+        let image = ask("GET", "/p/a")
+            .field("Sec-Fetch-Site", "cross-site")
+            .field("Sec-Fetch-Mode", "no-cors")
+            .field("Sec-Fetch-Dest", "image");
+        for request in [of_page(ask("GET", "/p/a")), image, of_page(ask("POST", "/p/b").body("x"))]
+        {
+            assert_refused("a page", &relay.exchange(&request), 403, "ForbiddenError");
+        }
+        assert_eq!(relay.exchange(&ask("HEAD", "/p/b")).status(), 404, "nothing was sent");
+        let link = ask("GET", "/p/a")
+            .field("Sec-Fetch-Site", "cross-site")
+            .field("Sec-Fetch-Mode", "navigate")
+            .field("Sec-Fetch-Dest", "document");
+        assert_eq!(relay.exchange(&link).text(), "hello");
+        assert_uploaded(&sender.response());
+    }
+}
+
+#[test]
 fn connections_stay_open_for_the_next_transfer_of_the_same_path() {
     let relay = Relay::start(&[PATHS]);
     let (mut sender, mut receiver) = (relay.connect(), relay.connect());
