@@ -52,15 +52,13 @@ impl Streams {
         }
         match met {
             Connected::Waits(stream) => {
-                let upload = Some(Box::new(upload()));
-                self.set_role(io, id, StreamRole::Source { stream, upload });
+                self.take_source(io, id, (stream, upload()), head);
                 wait(io, id);
                 0
             }
             Connected::Paired { stream, other } => {
-                let upload = Some(Box::new(upload()));
                 io.conns[id].carry = rest.to_vec();
-                self.set_role(io, id, StreamRole::Source { stream, upload });
+                self.take_source(io, id, (stream, upload()), head);
                 self.pair(io, transfers, id, ConnId::from_client(other));
                 rest.len()
             }
@@ -68,6 +66,23 @@ impl Streams {
                 let failure = self.refusal(io, stream, refused, Side::Source);
                 request.refuse(io, id, &failure)
             }
+        }
+    }
+
+    /// Makes a connection the source of a stream that it joined. Only now can its response begin: a
+    /// refusal has a status.
+    fn take_source(
+        &mut self,
+        io: &mut Io,
+        id: ConnId,
+        (stream, upload): (StreamKey, Upload),
+        head: &RequestHead<'_, '_>,
+    ) {
+        let upload = Some(Box::new(upload));
+        self.set_role(io, id, StreamRole::Source { stream, upload });
+        let on_path = self.registry.stream(stream).path().is_some();
+        if on_path && api::paths::prefers_early_response(head) {
+            answer::accept(io, id);
         }
     }
 
@@ -133,9 +148,6 @@ impl Streams {
         });
         match joins {
             Ok((stream, upload)) => {
-                if api::paths::prefers_early_response(request.head) {
-                    answer::accept(io, id);
-                }
                 self.join_source(io, transfers, id, (stream, || upload), request)
             }
             Err(failure) => request.refuse(io, id, &failure),

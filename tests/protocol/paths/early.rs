@@ -1,7 +1,7 @@
 //! `Prefer: respond-async`: the response to a sender begins at once, and is complete only if its
 //! upload succeeds. Clients such as piping-tunnel wait for it before they receive.
 
-use super::{PATHS, await_state};
+use super::{PATHS, assert_refused, await_state, waiting};
 use crate::support::{Ending, Framing, Relay, Wire, ask};
 
 /// A sender that has the head of its response, before any receiver is connected.
@@ -59,6 +59,24 @@ fn a_response_that_was_begun_is_not_complete_after_a_failure() {
     let (text, ending) = sender.rest();
     assert_ne!(ending, Ending::Complete);
     assert!(String::from_utf8(text).unwrap().starts_with("SessionTimeoutError: "));
+}
+
+#[test]
+fn a_refusal_is_the_response() {
+    let relay = Relay::start(&[PATHS, "--max-stream-bytes", "4", "--max-streams", "1"]);
+    let put = |path| ask("PUT", path).field("Prefer", "respond-async");
+    assert_refused("alone", &relay.exchange(&put("/p/a").body("hello")), 413, "4 bytes");
+    let mut receiver = waiting(&relay, &ask("GET", "/p/a"), "/p/a");
+    assert_refused("too many", &relay.exchange(&put("/p/b").body("x")), 503, "TooBusyError");
+    assert_refused("paired", &relay.exchange(&put("/p/a").body("hello")), 413, "4 bytes");
+    assert_refused("its receiver", &receiver.response(), 502, "4 bytes");
+    let _sender = waiting(&relay, &ask("PUT", "/p/a").length(4), "/p/a");
+    assert_refused(
+        "another sender",
+        &relay.exchange(&put("/p/a").body("x")),
+        400,
+        "Another sender",
+    );
 }
 
 #[test]
