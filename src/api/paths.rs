@@ -61,7 +61,8 @@ pub fn text(origin: &str) -> String {
     let url = [origin, PREFIX, "PATH"].concat();
     format!(
         "PUT or POST to a path meets GET of the same path. Either side can start, and waits for the\n\
-         other one. PATH is any text; any client that knows it can use it, so choose a long one.\n\
+         other one. PATH is a URL path, with other characters percent-encoded. Any client that knows it\n\
+         can use it, so choose a long one.\n\
          \n\
          Text:\n\
          \x20 echo hello | curl -T - {url}\n\

@@ -1,4 +1,4 @@
-//! Two paths are one line both ways, as `ssh` and tunnels use it.
+//! Two paths form a two-way connection, as `ssh` and tunnels use it.
 
 use super::PATHS;
 use crate::support::Relay;
