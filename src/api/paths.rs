@@ -84,12 +84,13 @@ pub fn text(origin: &str) -> String {
 fn check_receivers(query: Option<&str>) -> Result<(), Failure> {
     let mut pairs = query.unwrap_or_default().split('&');
     let Some(count) = pairs.find_map(|pair| pair.strip_prefix("n=")) else { return Ok(()) };
-    match count.parse::<i64>() {
-        Ok(1) => Ok(()),
-        Ok(count) => Err(bad_request(format!(
+    // In a query a plus sign is a blank.
+    match count.parse::<i64>().ok().filter(|_| !count.starts_with('+')) {
+        Some(1) => Ok(()),
+        Some(count) => Err(bad_request(format!(
             "n={count}: this relay connects one receiver to one sender; send n=1, or omit n"
         ))),
-        Err(_) => Err(bad_request("n must be a number of receivers; send n=1, or omit n")),
+        None => Err(bad_request("n must be a number of receivers; send n=1, or omit n")),
     }
 }
 
@@ -116,6 +117,7 @@ mod tests {
             (Some("n=1&n=2"), None),
             (Some("n=2&n=1"), Some("n=2:")),
             (Some("n="), Some("must be a number")),
+            (Some("n=+1"), Some("must be a number")),
             (Some("n=1abc"), Some("must be a number")),
             (Some("n=99999999999999999999"), Some("must be a number")),
         ] {
