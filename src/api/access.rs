@@ -215,7 +215,7 @@ pub fn check_path(
     let exempt = match route {
         PathRoute::Upload(_) => false,
         PathRoute::Download(_) => is_navigation(head),
-        PathRoute::Exists(_) | PathRoute::About => true,
+        PathRoute::Exists(_) | PathRoute::About | PathRoute::NotAllowed(_) => true,
     };
     if !exempt && is_foreign(head, [cors_origins, &[]]) {
         return Err(Denied::PathOrigin);

@@ -184,7 +184,7 @@ impl Route<'_> {
             Self::Ping => RouteName::Ping,
             Self::Version => RouteName::Version,
             Self::Options(_) => RouteName::Options,
-            Self::NotAllowed(_) => RouteName::NotAllowed,
+            Self::NotAllowed(_) | Self::Path(PathRoute::NotAllowed(_)) => RouteName::NotAllowed,
             Self::Nothing => RouteName::Nothing,
             Self::Tunnel => RouteName::Tunnel,
         }

@@ -48,10 +48,13 @@ fn check_route(head: &RequestHead<'_, '_>, audience: Audience<'_>) {
         assert_eq!(audience, Audience::Public { paths: true });
         assert!(!path.is_empty() && head.path.strip_prefix("/p/") == Some(path), "{path}");
     }
-    if let Route::Options(allow) | Route::NotAllowed(allow) = route {
+    if let Route::Options(allow)
+    | Route::NotAllowed(allow)
+    | Route::Path(PathRoute::NotAllowed(allow)) = route
+    {
         let methods: Vec<&str> = allow.split(", ").collect();
         assert!(methods.contains(&"OPTIONS"), "{allow}");
-        let refused = matches!(route, Route::NotAllowed(_));
+        let refused = !matches!(route, Route::Options(_));
         assert!(!refused || !methods.contains(&head.method_name), "{allow}: {}", head.method_name);
     }
 }

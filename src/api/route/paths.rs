@@ -14,6 +14,8 @@ pub enum PathRoute<'h> {
     Download(&'h str),
     /// Check whether it is in use.
     Exists(&'h str),
+    /// Only these methods are allowed.
+    NotAllowed(&'static str),
 }
 
 /// The methods of a path.
@@ -32,11 +34,15 @@ pub(super) fn route<'h>(head: &RequestHead<'_, 'h>) -> Option<Route<'h>> {
     Some(match (head.method, path) {
         (Get | Head, "") => Route::Path(PathRoute::About),
         (Options, "") => Route::Options(ABOUT),
-        (Put | Post | Delete | Connect | Trace | Patch | Other, "") => Route::NotAllowed(ABOUT),
+        (Put | Post | Delete | Connect | Trace | Patch | Other, "") => {
+            Route::Path(PathRoute::NotAllowed(ABOUT))
+        }
         (Put | Post, path) => Route::Path(PathRoute::Upload(path)),
         (Get, path) => Route::Path(PathRoute::Download(path)),
         (Head, path) => Route::Path(PathRoute::Exists(path)),
         (Options, _) => Route::Options(ON_PATH),
-        (Delete | Connect | Trace | Patch | Other, _) => Route::NotAllowed(ON_PATH),
+        (Delete | Connect | Trace | Patch | Other, _) => {
+            Route::Path(PathRoute::NotAllowed(ON_PATH))
+        }
     })
 }

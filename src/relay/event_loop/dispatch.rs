@@ -213,7 +213,10 @@ impl EventLoop {
             PathRoute::Exists(path) => streams.exists_at_path(io, id, path, read),
             PathRoute::About => {
                 let text = paths::text(&pages::origin(request.head));
-                answer::text(io, id, "text/plain", &text, read);
+                answer::text_of_now(io, id, &text, read);
+            }
+            PathRoute::NotAllowed(allow) => {
+                answer::failure(io, id, &Failure::MethodNotAllowed(allow), read);
             }
         }
         used

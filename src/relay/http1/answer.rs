@@ -116,6 +116,13 @@ pub fn text(io: &mut Io, id: ConnId, kind: &str, body: &str, read: bool) {
     });
 }
 
+/// Sends a text that only this request is to get: another one for the same target may transfer data.
+pub fn text_of_now(io: &mut Io, id: ConnId, body: &str, read: bool) {
+    respond(io, id, (200, read), body.as_bytes(), |head| {
+        content(head.field("Cache-Control", b"no-store"), PLAIN.as_bytes(), body.len())
+    });
+}
+
 /// Sends a text instead of a page, to a client that prefers it.
 pub fn text_for_page(io: &mut Io, id: ConnId, body: &str, read: bool) {
     respond(io, id, (200, read), body.as_bytes(), |head| {

@@ -35,7 +35,9 @@ fn the_text_about_paths_has_commands_for_this_relay() {
     let relay = Relay::start(&[PATHS]);
     for path in ["/p", "/p/"] {
         let answer = relay.get(path);
-        assert_eq!((answer.status(), answer.head.get("Content-Type")), (200, Some("text/plain")));
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.head.get("Content-Type"), Some("text/plain; charset=utf-8"));
+        assert_eq!(answer.head.get("Cache-Control"), Some("no-store"));
         assert!(
             answer.text().contains("curl -T - http://relay.test/p/PATH\n"),
             "{}",
@@ -73,7 +75,9 @@ fn a_preview_of_a_path_receives_nothing() {
     let relay = Relay::start(&[PATHS]);
     let preview = ask("GET", "/p/a").field("User-Agent", "Slackbot 1.0");
     let mut sender = waiting(&relay, &ask("PUT", "/p/a").body("hello"), "/p/a");
-    assert!(relay.exchange(&preview).text().contains("/p/PATH"), "the text about paths");
+    let shown = relay.exchange(&preview);
+    assert!(shown.text().contains("/p/PATH"), "the text about paths");
+    assert_eq!(shown.head.get("Cache-Control"), Some("no-store"));
     assert_eq!(relay.get("/p/a").text(), "hello");
     assert_uploaded(&sender.response());
 }
