@@ -21,6 +21,8 @@ pub enum FormError {
     NoPart,
     /// The head of the part is malformed.
     BadHead,
+    /// A line of it ends with LF alone.
+    BareLf,
     /// The head of the part exceeds the limit.
     HeadTooLong,
     /// It ends within the part.
@@ -33,6 +35,7 @@ impl FormError {
         match self {
             Self::NoPart => "The form has no part",
             Self::BadHead => "The head of the form's first part is malformed",
+            Self::BareLf => "The lines of a form end with CR LF, not with LF alone",
             Self::HeadTooLong => "The head of the form's first part is longer than 8 KiB",
             Self::Unterminated => "The form ended within its first part",
         }
@@ -67,6 +70,8 @@ pub struct FirstPart {
     delimiter: Box<[u8]>,
     /// How many bytes of the delimiter were just read.
     matched: usize,
+    /// The byte after a complete delimiter, if it does not yet say whether that was one.
+    after: Option<u8>,
     place: Place,
     head: Vec<u8>,
     content_type: Option<Box<[u8]>>,
@@ -81,6 +86,7 @@ impl FirstPart {
             delimiter: [b"\r\n--", boundary].concat().into_boxed_slice(),
             // The first delimiter may be at the very beginning.
             matched: 2,
+            after: None,
             place: Place::Preamble,
             head: Vec::new(),
             content_type: None,
@@ -96,9 +102,9 @@ impl FirstPart {
         let mut rest = bytes;
         while !rest.is_empty() && self.place != Place::Rest {
             rest = match self.place {
-                Place::Preamble => self.seek(rest, &mut Vec::new(), Place::Head),
+                Place::Preamble => self.seek(rest, &mut Vec::new(), Place::Head)?,
                 Place::Head => self.read_head(rest)?,
-                Place::Content => self.seek(rest, content, Place::Rest),
+                Place::Content => self.seek(rest, content, Place::Rest)?,
                 Place::Rest => &[],
             };
         }
@@ -113,6 +119,7 @@ impl FirstPart {
     /// Returns why the form cannot end here; `None`: its first part is complete.
     pub fn end(&self) -> Option<FormError> {
         match self.place {
+            Place::Content if self.has_delimiter() => None,
             Place::Preamble => Some(FormError::NoPart),
             Place::Head if self.head.starts_with(b"--") => Some(FormError::NoPart),
             Place::Head | Place::Content => Some(FormError::Unterminated),
@@ -131,18 +138,31 @@ impl FirstPart {
         head
     }
 
+    /// Whether all bytes of a delimiter were just read.
+    fn has_delimiter(&self) -> bool {
+        self.matched == self.delimiter.len()
+    }
+
     /// Appends what is before the next delimiter, and returns what is after it. The bytes that may
     /// begin a delimiter are appended once they do not.
-    fn seek<'b>(&mut self, bytes: &'b [u8], before: &mut Vec<u8>, then: Place) -> &'b [u8] {
+    fn seek<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        before: &mut Vec<u8>,
+        then: Place,
+    ) -> Result<&'b [u8], FormError> {
         let mut rest = bytes;
         while let [byte, tail @ ..] = rest {
-            if *byte == self.delimiter[self.matched] {
+            if self.has_delimiter() {
+                if self.confirm(*byte, before, then)? {
+                    rest = tail;
+                }
+                if self.place == then {
+                    return Ok(rest);
+                }
+            } else if *byte == self.delimiter[self.matched] {
                 self.matched += 1;
                 rest = tail;
-                if self.matched == self.delimiter.len() {
-                    (self.matched, self.place) = (0, then);
-                    return rest;
-                }
             } else if self.matched > 0 {
                 before.extend_from_slice(&self.delimiter[..self.matched]);
                 self.matched = 0;
@@ -152,7 +172,33 @@ impl FirstPart {
                 rest = &rest[end..];
             }
         }
-        rest
+        Ok(rest)
+    }
+
+    /// Judges a byte after those of a delimiter; whether it is used up. They are one only before two
+    /// hyphens, a blank or CR LF (RFC 2046, section 5.1.1), with which the head begins.
+    fn confirm(&mut self, byte: u8, before: &mut Vec<u8>, then: Place) -> Result<bool, FormError> {
+        match (self.after.take(), byte) {
+            (None, b'-' | b'\r') => {
+                self.after = Some(byte);
+                Ok(true)
+            }
+            (None, b'\n') if then == Place::Head => Err(FormError::BareLf),
+            (after @ None, b' ' | b'\t')
+            | (after @ Some(b'-'), b'-')
+            | (after @ Some(b'\r'), b'\n') => {
+                self.head.extend(after.into_iter().chain([byte]));
+                (self.matched, self.place) = (0, then);
+                Ok(true)
+            }
+            (after, _) => {
+                before.extend_from_slice(&self.delimiter);
+                before.extend(after.filter(|byte| *byte != b'\r'));
+                // This CR may begin a delimiter.
+                self.matched = usize::from(after == Some(b'\r'));
+                Ok(false)
+            }
+        }
     }
 
     /// Collects the head of the part; returns what is after it.
@@ -177,6 +223,10 @@ impl FirstPart {
         if head.starts_with(b"--") {
             return Err(FormError::NoPart);
         }
+        let bare = |at: usize| at == 0 || head[at - 1] != b'\r';
+        if memchr_iter(b'\n', head).any(bare) {
+            return Err(FormError::BareLf);
+        }
         let padding = head.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
         let fields = head[padding..].strip_prefix(b"\r\n").ok_or(FormError::BadHead)?;
         // Without a field the empty line directly follows.
@@ -185,8 +235,7 @@ impl FirstPart {
         let httparse::Status::Complete((length, fields_read)) = parsed else {
             return Err(FormError::BadHead);
         };
-        let bare = |at: usize| at == 0 || fields[at - 1] != b'\r';
-        if length != fields.len() || memchr_iter(b'\n', fields).any(bare) {
+        if length != fields.len() {
             return Err(FormError::BadHead);
         }
         let value = |name: &str| {

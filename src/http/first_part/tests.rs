@@ -42,6 +42,13 @@ fn the_first_part_is_read_with_its_fields() {
             "",
         ),
         ("its start at the beginning", "--x-1\r\n\r\n--x-1\r\n--x-1--", "--x-1", ""),
+        (
+            "longer boundaries",
+            "--x-12\r\n--x-1\r\n\r\nhi\r\n--x-12\r\n--x-1-y\r\n--x-1\r\r\n--x-1\n\r\n--x-1 \r\n",
+            "hi\r\n--x-12\r\n--x-1-y\r\n--x-1\r\r\n--x-1\n",
+            "",
+        ),
+        ("within its close delimiter", "--x-1\r\n\r\nhi\r\n--x-1-", "hi", ""),
         ("no close delimiter", "--x-1\r\n\r\nhi\r\n--x-1", "hi", ""),
         (
             "both fields, others not",
@@ -71,11 +78,13 @@ fn an_invalid_form_is_refused() {
         ("within the head", "--x-1\r\nA: b\r\n", FormError::Unterminated),
         ("within the content", "--x-1\r\n\r\nhi", FormError::Unterminated),
         ("within the delimiter", "--x-1\r\n\r\nhi\r\n--x-", FormError::Unterminated),
-        ("a longer boundary", "--x-12\r\n\r\nhi\r\n--x-1--", FormError::BadHead),
+        ("a longer boundary", "--x-12\r\n\r\nhi\r\n--x-1--", FormError::NoPart),
+        ("a longer boundary at the end", "--x-1\r\n\r\nhi\r\n--x-12--", FormError::Unterminated),
+        ("lines with LF only", "--x-1\nA: b\n\nhi\n--x-1--\n", FormError::BareLf),
         ("no colon", "--x-1\r\nA\r\n\r\nhi\r\n--x-1--", FormError::BadHead),
         ("a folded line", "--x-1\r\nA: b\r\n c\r\n\r\nhi\r\n--x-1--", FormError::BadHead),
-        ("a bare LF", "--x-1\r\nA: b\nB: c\r\n\r\nhi\r\n--x-1--", FormError::BadHead),
-        ("an empty line with LF", "--x-1\r\nA: b\n\nB: c\r\n\r\nhi\r\n--x-1--", FormError::BadHead),
+        ("a bare LF", "--x-1\r\nA: b\nB: c\r\n\r\nhi\r\n--x-1--", FormError::BareLf),
+        ("an empty line with LF", "--x-1\r\nA: b\n\nB: c\r\n\r\nhi\r\n--x-1--", FormError::BareLf),
         ("a control byte", "--x-1\r\nA: b\0\r\n\r\nhi\r\n--x-1--", FormError::BadHead),
         ("a long head", &long, FormError::HeadTooLong),
         ("many fields", &many, FormError::BadHead),
@@ -93,11 +102,18 @@ fn contents() -> impl Strategy<Value = Vec<u8>> {
         Just(b"\r".to_vec()),
         Just(b"\r\n--x-".to_vec()),
         Just(b"--x-1".to_vec()),
+        Just(b"\r\n--x-12".to_vec()),
+        Just(b"\r\n--x-1-\r".to_vec()),
         prop::collection::vec(any::<u8>(), 0..20),
     ];
     let contents = prop::collection::vec(pieces, 0..8).prop_map(|pieces| pieces.concat());
     contents.prop_filter("a delimiter ends it", |content| {
-        memmem::find(&[content, &b"\r\n--x-1"[..]].concat(), b"\r\n--x-1") == Some(content.len())
+        let form = [content, &b"\r\n--x-1--"[..]].concat();
+        let mut found = memmem::find_iter(&form, b"\r\n--x-1").map(|at| (at, &form[at + 7..]));
+        let ends = |rest: &[u8]| {
+            [&b"--"[..], b" ", b"\t", b"\r\n"].iter().any(|after| rest.starts_with(after))
+        };
+        found.find(|(_, rest)| ends(rest)).map(|(at, _)| at) == Some(content.len())
     })
 }
 
@@ -105,10 +121,13 @@ proptest! {
     #[test]
     fn a_content_is_read_unchanged_however_it_is_split(
         content in contents(),
+        end in prop::sample::select(vec![&b"--"[..], b" ", b"\t", b"\r\n", b""]),
         after in contents(),
         pieces in prop::collection::vec(0..9_usize, 0..40),
     ) {
-        let form = [b"--x-1\r\nContent-Type: a/b\r\n\r\n", &content[..], b"\r\n--x-1", &after].concat();
+        let after = if end.is_empty() { Vec::new() } else { after };
+        let head = &b"--x-1\r\nContent-Type: a/b\r\n\r\n"[..];
+        let form = [head, &content, b"\r\n--x-1", end, &after].concat();
         let (read, fields, error) = read(&form, &pieces);
         prop_assert_eq!(read, content);
         prop_assert_eq!((fields.as_str(), error), ("Content-Type: a/b\r\n", None));

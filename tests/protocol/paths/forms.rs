@@ -103,6 +103,12 @@ fn a_form_that_ends_within_its_part_is_a_broken_upload() {
         ("empty", b"", b""),
         ("within its head", b"--b1\r\nContent-Type: a/b\r\n", b""),
         ("with a malformed head", b"--b1\r\nContent-Type\r\n\r\nhi\r\n--b1--\r\n", b""),
+        ("with LF only", b"--b1\nContent-Type: a/b\n\nhi\n--b1--\n", b""),
+        (
+            "with another boundary at its end",
+            b"--b1\r\n\r\nhi\r\n--b12--\r\n",
+            b"hi\r\n--b12--\r\n",
+        ),
         ("within its content", b"--b1\r\n\r\nhi", b"hi"),
         ("within its delimiter", b"--b1\r\n\r\nhi\r\n--b", b"hi"),
     ] {
