@@ -2,6 +2,7 @@
 
 use super::Failure;
 use super::json::{invalid, kind, object};
+use super::origin_wide::is_origin_wide;
 use crate::http::fields::{is_field_value, is_token};
 use crate::http::head::FIELDS_MAX;
 use crate::http::hop::commands_proxy;
@@ -22,25 +23,9 @@ const RESERVED: [&str; 9] = [
     "rdv-error",
 ];
 
-/// Fields with which one response affects its entire origin, which is shared by streams of other
-/// people and the relay's own pages: cookies (RFC 6265), storage, transport and service workers of
-/// the origin, where its errors are reported, and what a browser keeps sending to it.
-const ORIGIN_WIDE: [&str; 14] = [
-    "accept-ch",
-    "alt-svc",
-    "clear-site-data",
-    "expect-ct",
-    "nel",
-    "public-key-pins",
-    "public-key-pins-report-only",
-    "refresh",
-    "report-to",
-    "reporting-endpoints",
-    "service-worker-allowed",
-    "set-cookie",
-    "set-cookie2",
-    "strict-transport-security",
-];
+/// Fields that affect the origin besides those that always do: a download can set no cookies (RFC
+/// 6265), and cannot send a browser to another page.
+const ORIGIN_WIDE: [&str; 2] = ["refresh", "set-cookie"];
 
 /// Options of a new stream.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -124,7 +109,7 @@ fn check(member: &str, name: &str, value: &Value) -> Result<(), Failure> {
     if RESERVED.contains(&lower.as_str()) || lower.starts_with("proxy-") {
         return Err(invalid(format!("The relay itself sets the header {name}; remove it")));
     }
-    if ORIGIN_WIDE.contains(&lower.as_str()) {
+    if ORIGIN_WIDE.contains(&lower.as_str()) || is_origin_wide(name) {
         return Err(invalid(format!(
             "The header {name} acts on the entire origin, which other streams share; remove it"
         )));

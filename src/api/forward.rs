@@ -2,10 +2,12 @@
 //! agent's response to the client. Hop-by-hop fields are removed (RFC 9110, section 7.6.1), the
 //! body is reframed, and all other fields pass unchanged, in their order and case.
 
+mod origin;
 mod request;
 mod response;
 mod upgrade;
 
+pub use origin::Origin;
 pub use request::{BodyCarrier, Forwarding, correlation_id, request};
 pub use response::{AnswerBody, ResponseContext, answer_framing, response};
 pub use upgrade::Upgrade;

@@ -14,6 +14,7 @@ pub mod forward;
 mod json;
 pub mod moved;
 pub mod name;
+mod origin_wide;
 pub mod paths;
 pub mod preview;
 pub mod receipt;

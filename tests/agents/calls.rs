@@ -133,7 +133,8 @@ fn fields_pass_except_hop_by_hop_ones() {
         agent.respond_with(request.number, head, b"ok");
         let answer = client.response();
         assert_eq!((answer.status(), answer.text()), (201, "ok"));
-        assert_eq!(answer.head.all("Set-Cookie"), ["a=1", "b=2"]);
+        let cookies = ["a=1", "b=2"].map(|cookie| format!("{cookie}; Path={place}/"));
+        assert_eq!(answer.head.all("Set-Cookie"), cookies);
         assert_eq!(answer.head.get("Location"), Some("/x/1"));
         assert_eq!(answer.head.get("X-Hop"), None);
         assert_eq!(answer.head.get("Keep-Alive"), None);

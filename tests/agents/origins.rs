@@ -117,12 +117,82 @@ fn on_its_own_host_an_agent_receives_every_path() {
             "GET /x /api/billing",
         ),
     ] {
-        let moved = "HTTP/1.1 302 x\r\nLocation: /y\r\nSet-Cookie: a=b; Path=/\r\nContent-Length: 0\r\n\r\n";
+        let moved = "HTTP/1.1 302 x\r\nLocation: /y\r\nContent-Length: 0\r\n\r\n";
         let (received, head) = call(&mut client, &mut agent, &request, moved);
         assert_eq!(received, line, "{name}");
         assert_eq!(head.get("Location"), Some("/y"), "{name}");
-        assert_eq!(head.get("Set-Cookie"), Some("a=b; Path=/"), "{name}");
     }
+}
+
+/// A response with fields for the complete origin, and with cookies.
+const FAR_REACHING: &str = "HTTP/1.1 200 x\r\nClear-Site-Data: \"*\"\r\nnel: {}\r\nRefresh: 9\r\n\
+    Strict-Transport-Security: max-age=9\r\nSet-Cookie: a=b; Path=/; Domain=test\r\n\
+    Set-Cookie: c=d; HttpOnly\r\nContent-Length: 0\r\n\r\n";
+
+/// What is left of it in the relay's origin.
+fn assert_confined(head: &Head, prefix: &str) {
+    for gone in ["Clear-Site-Data", "NEL", "Strict-Transport-Security"] {
+        assert_eq!(head.get(gone), None, "{prefix}");
+    }
+    assert_eq!(head.get("Refresh"), Some("9"), "{prefix}");
+    let cookies = [format!("a=b; Path={prefix}/"), format!("c=d; HttpOnly; Path={prefix}/")];
+    assert_eq!(head.all("Set-Cookie"), cookies, "{prefix}");
+}
+
+/// What is left of it on a host of APIs.
+fn assert_unconfined(head: &Head) {
+    for kept in ["Clear-Site-Data", "NEL", "Strict-Transport-Security", "Refresh"] {
+        assert!(head.get(kept).is_some(), "{kept}");
+    }
+    assert_eq!(head.all("Set-Cookie"), ["a=b; Path=/", "c=d; HttpOnly"]);
+}
+
+#[test]
+fn an_agent_affects_the_origin_of_the_relay_at_its_own_paths_only() {
+    for dialect in DIALECTS {
+        let relay = Relay::start(&HOSTS);
+        let mut agent = Agent::named(&relay, dialect, "billing");
+        let mut client = relay.connect();
+        let by_connection = agent.path();
+        for prefix in ["/api/billing", &by_connection] {
+            let request = ask("GET", &format!("{prefix}/x"));
+            assert_confined(&call(&mut client, &mut agent, &request, FAR_REACHING).1, prefix);
+            let request = Ask::to_host("GET", prefix, "apis.example");
+            assert_unconfined(&call(&mut client, &mut agent, &request, FAR_REACHING).1);
+        }
+        assert_unconfined(&call(&mut client, &mut agent, &hosted("GET", "/"), FAR_REACHING).1);
+    }
+}
+
+#[test]
+fn an_early_response_is_confined_as_well() {
+    let relay = Relay::start(&[]);
+    let mut agent = Agent::named(&relay, Dialect::V1, "billing");
+    let mut client = relay.connect();
+    client.ask(&ask("PUT", "/api/billing/x").field("Content-Length", "9"));
+    let (number, _, _) = agent.recv_request_head();
+    agent.respond_head(number, FAR_REACHING, true);
+    assert_confined(&client.response().head, "/api/billing");
+}
+
+#[test]
+fn it_does_so_through_tunnels_too_and_with_upgrades() {
+    let mut setup = Setup::start(&["--agent-host", "apis.example"]);
+    let prefix = setup.place.clone();
+    setup.client.ask(&ask("GET", &prefix));
+    setup.tunnel.recv_request();
+    setup.tunnel.send(FAR_REACHING);
+    assert_confined(&setup.client.response().head, &prefix);
+    setup.client.ask(&Ask::to_host("GET", &prefix, "apis.example"));
+    setup.tunnel.recv_request();
+    setup.tunnel.send(FAR_REACHING);
+    assert_unconfined(&setup.client.response().head);
+    let upgrade = ask("GET", &prefix).field("Connection", "Upgrade").field("Upgrade", "x");
+    setup.client.ask(&upgrade);
+    setup.tunnel.recv_request();
+    let switching = FAR_REACHING.replace("200 x", "101 x\r\nConnection: Upgrade\r\nUpgrade: x");
+    setup.tunnel.send(&switching);
+    assert_confined(&setup.client.head(), &prefix);
 }
 
 #[test]

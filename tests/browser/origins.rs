@@ -1,5 +1,9 @@
 //! Pages of other origins, and pages of exposed APIs: what they can do to the relay, and what not.
 
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
 use serde_json::json;
 
 use crate::browser::browser;
@@ -126,6 +130,59 @@ fn a_page_of_an_api_runs_without_the_origin_of_the_relay() {
     }
     assert_frame_is_refused(&page, &relay.url(""), "/");
     assert_eq!(relay.status(&id)["state"], "CREATED", "not deleted");
+}
+
+/// An API that sets five large cookies for all paths at `/cookies`, and erases the data of its origin
+/// at other paths; its URL.
+fn far_reaching_api() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            thread::spawn(move || respond(client?));
+        }
+    });
+    format!("http://{address}")
+}
+
+fn respond(mut client: TcpStream) -> io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte)?;
+        head.extend_from_slice(&byte);
+    }
+    let cookie = |n: u8| format!("Set-Cookie: c{n}={}; Path=/\r\n", "x".repeat(4000));
+    let fields = if head.starts_with(b"GET /cookies ") {
+        (0..5).map(cookie).collect()
+    } else {
+        "Clear-Site-Data: \"*\"\r\n".to_owned()
+    };
+    let rest = "Content-Type: text/html\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    client.write_all(format!("HTTP/1.1 200 OK\r\n{fields}{rest}").as_bytes())
+}
+
+#[test]
+fn an_api_neither_locks_browsers_out_nor_erases_what_pages_of_the_relay_store() {
+    let Some(browser) = browser() else { return };
+    let (relay, page) = (Relay::start(&[]), browser.page());
+    let (api, desk) = (far_reaching_api(), Desk::new());
+    let command = format!("rdv expose web {api} --relay {} --no-rewrite", relay.url(""));
+    let agent = desk.start(&command);
+    eventually("the API is exposed", || agent.stdout().contains("/web").then_some(()));
+    page.open(&relay.url("/"));
+    page.get("localStorage.setItem('a', 'of the relay')");
+    page.open(&relay.url("/api/web/clear"));
+    page.open(&relay.url("/api/web/cookies"));
+    for (path, cookies) in [("/", 0), ("/stream", 0), ("/api/other/", 0), ("/api/web/x", 5)] {
+        let sent = page.call("Network.getCookies", json!({ "urls": [relay.url(path)] }));
+        assert_eq!(sent["cookies"].as_array().expect("a list").len(), cookies, "{path}");
+    }
+    page.open(&relay.url("/"));
+    assert_eq!(page.text("localStorage.getItem('a')"), "of the relay");
+    assert_eq!(requested(&page, "GET", "/"), "200");
+    assert_eq!(requested(&page, "POST", "/stream"), "201");
+    assert_eq!(requested(&page, "GET", "/api/web/x"), "431", "its own requests are too long");
 }
 
 #[test]

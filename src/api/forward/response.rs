@@ -1,6 +1,6 @@
 //! The head of an agent's response on its way to the client.
 
-use super::{CORRELATION_ID, Upgrade, sole_correlation_id};
+use super::{CORRELATION_ID, Origin, Upgrade, sole_correlation_id};
 use crate::api::Failure;
 use crate::http::answer::{AnswerError, AnswerFraming, AnswerHead};
 use crate::http::date::HttpDate;
@@ -60,8 +60,8 @@ pub struct ResponseContext<'r> {
     pub keep_alive: bool,
     /// The current time, for a response without a `Date`.
     pub date: &'r HttpDate,
-    /// Whether the request was to the relay's origin: then a policy separates the two.
-    pub sandboxed: bool,
+    /// The origin of the response: a policy separates it from the relay's.
+    pub origin: Origin<'r>,
     /// The correlation id sent with the request.
     pub correlation_id: &'r str,
     /// The name and the value of the request id, if requests have one.
@@ -112,8 +112,9 @@ pub fn response(answer: &AnswerHead, to: &ResponseContext<'_>, out: &mut Vec<u8>
     let hop = HopByHop::new(answer.all("Connection"));
     for (name, value) in &answer.fields {
         let passes = relayed(name, own_id).unwrap_or_else(|| !hop.ends(name));
-        if passes && is_token(name.as_bytes()) {
-            writer = writer.field(name, value);
+        let value = to.origin.passed(name, value).filter(|_| passes && is_token(name.as_bytes()));
+        if let Some(value) = value {
+            writer = writer.field(name, &value);
         }
     }
     if own_id.is_none() {
@@ -125,7 +126,7 @@ pub fn response(answer: &AnswerHead, to: &ResponseContext<'_>, out: &mut Vec<u8>
         writer = writer.field("Connection", b"Upgrade");
         return writer.field("Upgrade", &protocols.join(&b", "[..])).end();
     }
-    if to.sandboxed {
+    if matches!(to.origin, Origin::Shared { .. }) {
         writer = writer.field("Content-Security-Policy", SANDBOX);
     }
     let keep_alive = to.keep_alive && delimiter != Some(Delimiter::Close);

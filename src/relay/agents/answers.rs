@@ -3,7 +3,7 @@
 
 use super::calls::{Call, Calls};
 use super::sessions::Sessions;
-use crate::api::forward::{self, AnswerBody, ResponseContext};
+use crate::api::forward::{self, AnswerBody, Origin, ResponseContext};
 use crate::api::{Busy, Failure};
 use crate::http::answer::{AnswerError, AnswerHead};
 use crate::http::chunked::{LAST_CHUNK, write_framed};
@@ -81,7 +81,7 @@ impl Calls {
             version: reply.version,
             keep_alive,
             date,
-            sandboxed: reply.sandboxed,
+            origin: Origin::of(call.prefix.as_deref()),
             correlation_id: &call.correlation_id,
             request_id: request_id.map(|(ids, id)| (ids.header(), id)),
         };

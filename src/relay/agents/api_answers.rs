@@ -3,7 +3,7 @@
 use super::api_requests::{ApiRequest, ApiRequests, BROKE_OFF, RemainingAnswer};
 use super::sessions::Sessions;
 use crate::api::Failure;
-use crate::api::forward::{self, AnswerBody, ResponseContext};
+use crate::api::forward::{self, AnswerBody, Origin, ResponseContext};
 use crate::http::answer::AnswerHead;
 use crate::http::body::BodyDecoder;
 use crate::http::framing::Framing;
@@ -137,7 +137,7 @@ impl ApiRequests {
             body,
             version: Version::Http10,
             keep_alive: false,
-            sandboxed: false,
+            origin: Origin::Absent,
             date: &io.date,
             correlation_id: &request.correlation_id,
             request_id: None,

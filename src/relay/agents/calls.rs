@@ -32,6 +32,8 @@ pub(super) struct Call {
     pub number: u32,
     pub method: Method,
     pub correlation_id: Box<str>,
+    /// The path that names the agent, if the answer shares the relay's origin.
+    pub prefix: Option<Box<str>>,
     pub upload: BodyDecoder,
     pub answer: Option<Answer>,
 }
@@ -59,8 +61,8 @@ impl Calls {
             sessions.push(io, agent);
             return request.refuse(io, id, &Failure::AgentGone);
         };
-        let Outgoing { method, correlation_id, .. } = outgoing;
-        let call = Call { id, agent, number, method, correlation_id, upload, answer: None };
+        let Outgoing { method, correlation_id, prefix, .. } = outgoing;
+        let call = Call { id, agent, number, method, correlation_id, prefix, upload, answer: None };
         let slot = Slot::new(self.all.insert(call));
         sessions.await_exchange(agent, number, id, Waiter::Call(slot));
         AgentRole::Call(slot).give(io, id);

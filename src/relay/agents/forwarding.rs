@@ -21,6 +21,8 @@ pub(super) struct Outgoing {
     pub method: Method,
     /// The correlation id.
     pub correlation_id: Box<str>,
+    /// The path that names the agent, if the answer shares the relay's origin.
+    pub prefix: Option<Box<str>>,
     /// The head that the agent receives.
     pub head: Vec<u8>,
     /// The upgrade that it offers.

@@ -138,10 +138,7 @@ impl Agents {
             Ok(correlation_id) => correlation_id,
             Err(failure) => return request.refuse(io, id, &failure),
         };
-        let conn = &mut io.conns[id];
-        conn.correlation_id = Some(correlation_id.clone());
-        let hosts = &io.settings.sockets.agent_host;
-        conn.reply.sandboxed = agent_host::audience(hosts, request.head).is_none();
+        io.conns[id].correlation_id = Some(correlation_id.clone());
         let agent = match forwarding::may_call(io, sessions, callee, request) {
             Ok(agent) => agent,
             Err(failure) => return request.refuse(io, id, &failure),
@@ -169,7 +166,10 @@ impl Agents {
         }
         sessions[agent].requests += 1;
         let method = request.head.method;
-        let outgoing = Outgoing { method, correlation_id, head, upgrade };
+        let hosts = &io.settings.sockets.agent_host;
+        let shares_origin = agent_host::audience(hosts, request.head).is_none();
+        let prefix = shares_origin.then(|| prefix.into_boxed_str());
+        let outgoing = Outgoing { method, correlation_id, prefix, head, upgrade };
         match tunnel {
             Some(tunnel) => tunnels.begin(io, transfers, (id, tunnel), outgoing, request),
             None => calls.begin(io, sessions, (id, agent), outgoing, request),

@@ -7,7 +7,7 @@ use super::sessions::Sessions;
 use super::tunnels::Tunnels;
 use super::upgraded;
 use crate::api::Failure;
-use crate::api::forward::{self, AnswerBody, ResponseContext, Upgrade};
+use crate::api::forward::{self, AnswerBody, Origin, ResponseContext, Upgrade};
 use crate::http::answer::AnswerHead;
 use crate::http::answer_reader::AnswerReader;
 use crate::http::fields::members;
@@ -30,6 +30,8 @@ pub(super) struct TunnelledCall {
     pub client: ConnId,
     pub method: Method,
     pub correlation_id: Box<str>,
+    /// The path that names the agent, if the answer shares the relay's origin.
+    pub prefix: Option<Box<str>>,
     /// Its complete request was sent.
     pub sent: bool,
     /// The upgrade that it offers.
@@ -50,12 +52,20 @@ impl Tunnels {
         outgoing: Outgoing,
         request: Request<'_, '_>,
     ) -> usize {
-        let Outgoing { method, correlation_id, head, upgrade } = outgoing;
+        let Outgoing { method, correlation_id, prefix, head, upgrade } = outgoing;
         let framing = request.head.framing;
         let reader = AnswerReader::default();
         let (sent, upgraded) = (false, false);
-        let call =
-            TunnelledCall { client, method, correlation_id, sent, upgrade, upgraded, reader };
+        let call = TunnelledCall {
+            client,
+            method,
+            correlation_id,
+            prefix,
+            sent,
+            upgrade,
+            upgraded,
+            reader,
+        };
         let tunnel = &mut self.all[slot.key()];
         tunnel.keeps = true;
         tunnel.call = Some(Box::new(call));
@@ -181,8 +191,9 @@ impl Tunnels {
         let tunnel = &mut self.all[slot.key()];
         tunnel.keeps = !closes && tunnel.keeps;
         let id = tunnel.id;
-        let TunnelledCall { client, method, ref correlation_id, sent, ref upgrade, .. } =
-            *tunnel.call();
+        let TunnelledCall {
+            client, method, ref correlation_id, ref prefix, sent, ref upgrade, ..
+        } = *tunnel.call();
         // An agent cannot accept an upgrade that it has not received.
         let offered = upgrade.as_ref().filter(|_| sent);
         let ending = io.mode.is_ending();
@@ -210,7 +221,7 @@ impl Tunnels {
             version: reply.version,
             keep_alive,
             date,
-            sandboxed: reply.sandboxed,
+            origin: Origin::of(prefix.as_deref()),
             correlation_id,
             request_id: request_id.map(|(ids, id)| (ids.header(), id)),
         };

@@ -27,8 +27,6 @@ pub struct Reply {
     pub form: BodyForm,
     /// Whether it was a `HEAD` request: only the head is sent.
     pub head_only: bool,
-    /// Whether an agent's answer shares the relay's origin.
-    pub sandboxed: bool,
     /// Whether its head was sent before the outcome was known.
     pub begun: bool,
 }
@@ -40,7 +38,6 @@ impl Reply {
         after: OnFlushed::Close,
         form: BodyForm::Json,
         head_only: false,
-        sandboxed: false,
         begun: false,
     };
 
@@ -51,7 +48,6 @@ impl Reply {
             after: if head.keep_alive { OnFlushed::NextRequest } else { OnFlushed::Close },
             form: body_form(head.fields.all("Accept")),
             head_only: head.method == Method::Head,
-            sandboxed: false,
             begun: false,
         }
     }

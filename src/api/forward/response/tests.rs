@@ -15,7 +15,7 @@ fn returned(lines: &str, returning: impl FnOnce(&mut ResponseContext<'_>)) -> St
         version: Version::Http11,
         keep_alive: true,
         date: &date,
-        sandboxed: false,
+        origin: Origin::AgentHost,
         correlation_id: "made",
         request_id: None,
     };
@@ -226,7 +226,8 @@ fn a_response_in_the_origin_of_the_relay_is_sandboxed() {
         ("another protocol", "101 x\nUpgrade: y\n", true, AnswerBody::Upgraded, vec![]),
     ] {
         let text = returned(&format!("HTTP/1.1 {lines}"), |to| {
-            (to.sandboxed, to.body) = (sandboxed, body);
+            to.body = body;
+            to.origin = Origin::of(sandboxed.then_some("/api/a"));
         });
         let found = text.split_inclusive('\n').filter(|line| line.starts_with("Content-Security"));
         assert_eq!(found.collect::<Vec<_>>(), expected, "{name}");
