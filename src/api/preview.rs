@@ -2,10 +2,11 @@
 //! engines. Either would use up a one-shot stream before its receiver sees the link.
 
 use crate::http::head::RequestHead;
+use memchr::memmem;
 
 /// Products in the `User-Agent` of programs that fetch links to show them, and where that is
 /// documented or was observed. Compared as complete names, without regard to case.
-const AGENTS: [(&str, &str); 37] = [
+const AGENTS: [(&str, &str); 43] = [
     ("Slackbot", "https://api.slack.com/robots"),
     ("Slackbot-LinkExpanding", "https://api.slack.com/robots"),
     ("Slack-ImgProxy", "https://api.slack.com/robots"),
@@ -67,6 +68,24 @@ const AGENTS: [(&str, &str); 37] = [
         "GoogleMessages",
         "https://developers.google.com/search/docs/crawling-indexing/google-user-triggered-fetchers",
     ),
+    (
+        "Google-Read-Aloud",
+        "https://developers.google.com/search/docs/crawling-indexing/google-user-triggered-fetchers",
+    ),
+    (
+        "Google-Safety",
+        "https://developers.google.com/search/docs/crawling-indexing/google-special-case-crawlers",
+    ),
+    (
+        "AdsBot-Google",
+        "https://developers.google.com/search/docs/crawling-indexing/google-special-case-crawlers",
+    ),
+    (
+        "AdsBot-Google-Mobile",
+        "https://developers.google.com/search/docs/crawling-indexing/google-special-case-crawlers",
+    ),
+    ("YandexBot", "https://yandex.com/bots"),
+    ("DuckDuckBot", "https://duckduckgo.com/duckduckgo-help-pages/results/duckduckbot"),
     ("Applebot", "https://support.apple.com/119829"),
     ("Mastodon", "https://docs.joinmastodon.org/spec/activitypub"),
     ("Synapse", "https://element-hq.github.io/synapse/latest/development/url_previews.html"),
@@ -81,6 +100,10 @@ const AGENTS: [(&str, &str); 37] = [
     ("vkShare", "https://dev.vk.com/ru/api/share"),
 ];
 
+/// What the previews of Snapchat contain (<https://developers.snap.com/robots>). None of the words is
+/// a product: `snapchat`, which follows, is also that of its browser.
+const SNAP: &[u8] = b"Snap URL Preview Service";
+
 /// The values with which a browser announces a prefetch or a preview, as the first word of a field.
 const PURPOSES: [&str; 3] = ["prefetch", "prerender", "preview"];
 
@@ -92,9 +115,22 @@ pub fn is_preview(head: &RequestHead<'_, '_>) -> bool {
         7 if name.eq_ignore_ascii_case("purpose") => is_purpose(value),
         9 if name.eq_ignore_ascii_case("x-purpose") => is_purpose(value),
         5 if name.eq_ignore_ascii_case("x-moz") => is_purpose(value),
-        10 if name.eq_ignore_ascii_case("user-agent") => is_preview_agent(value),
+        10 if name.eq_ignore_ascii_case("user-agent") => {
+            is_preview_agent(value) && !is_of_person(head)
+        }
         _ => false,
     })
+}
+
+/// Whether a person requested it in a page, whose script or link it is: some apps add a name of the
+/// list to the `User-Agent` of their browser (Fetch Metadata, sections 2.3 and 2.4). Without a page
+/// (`none`) a browser has `Sec-Fetch-User` even if a program controls it.
+fn is_of_person(head: &RequestHead<'_, '_>) -> bool {
+    match head.fields.get("Sec-Fetch-Site") {
+        Some(b"same-origin") => true,
+        Some(b"same-site" | b"cross-site") => head.fields.get("Sec-Fetch-User") == Some(b"?1"),
+        Some(_) | None => false,
+    }
 }
 
 /// Whether the value begins with a purpose; parameters follow it, such as `prefetch;prerender`.
@@ -106,9 +142,10 @@ fn is_purpose(value: &[u8]) -> bool {
 fn is_preview_agent(user_agent: &[u8]) -> bool {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
     let products = user_agent.split(|byte| !is_part(byte)).filter(|product| !product.is_empty());
-    products.into_iter().any(|product| {
+    let is_listed = |product: &[u8]| {
         AGENTS.iter().any(|(agent, _)| product.eq_ignore_ascii_case(agent.as_bytes()))
-    })
+    };
+    products.into_iter().any(is_listed) || memmem::find(user_agent, SNAP).is_some()
 }
 
 #[cfg(test)]
@@ -167,11 +204,41 @@ mod tests {
                 "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
                 false,
             ),
+            (
+                "User-Agent: Mozilla/5.0 (Macintosh) Chrome/98.0 Safari/537.36 (KHTML, like Gecko) Snap URL Preview Service; bot; snapchat; https://developers.snap.com/robots",
+                true,
+            ),
+            ("User-Agent: Mozilla/5.0 (iPhone) Mobile/15E148 Snapchat/12.0", false),
+            ("User-Agent: Mozilla/5.0 (compatible; YandexBot/3.0; +http://yandex.com/bots)", true),
+            ("User-Agent: DuckDuckBot/1.1; (+http://duckduckgo.com/duckduckbot.html)", true),
+            ("User-Agent: Mozilla/5.0 (X11) Chrome/9 (compatible; Google-Read-Aloud)", true),
+            ("User-Agent: Google-Safety", true),
+            ("User-Agent: AdsBot-Google (+http://www.google.com/adsbot.html)", true),
             ("User-Agent: curl/8.14.1", false),
             ("User-Agent: mybot", false),
             ("Accept: text/html", false),
         ] {
             assert_eq!(preview(field), expected, "{field}");
+        }
+    }
+
+    #[test]
+    fn a_person_with_the_name_of_a_preview_is_recognized_by_the_page() {
+        const APP: &str = "User-Agent: Mozilla/5.0 (iPhone) Mobile/15E148 WhatsApp/2.23";
+        for (name, fields, expected) in [
+            ("a page of the relay", "Sec-Fetch-Site: same-origin", false),
+            ("a link", "Sec-Fetch-Site: cross-site\r\nSec-Fetch-User: ?1", false),
+            ("a link of the site", "Sec-Fetch-User: ?1\r\nSec-Fetch-Site: same-site", false),
+            ("a page loads it", "Sec-Fetch-Site: cross-site", true),
+            ("a program controls the browser", "Sec-Fetch-Site: none\r\nSec-Fetch-User: ?1", true),
+            ("a browser without the field", "Sec-Fetch-User: ?1", true),
+            (
+                "a prefetch by a page of the relay",
+                "Sec-Fetch-Site: same-origin\r\nSec-Purpose: prefetch",
+                true,
+            ),
+        ] {
+            assert_eq!(preview(&format!("{APP}\r\n{fields}")), expected, "{name}");
         }
     }
 }

@@ -172,6 +172,25 @@ fn previews_of_a_link_take_nothing_from_its_receiver() {
 }
 
 #[test]
+fn a_browser_with_the_name_of_a_preview_saves_the_file() {
+    let Some(browser) = browser() else { return };
+    let (relay, page, desk) = (Relay::start(&[]), browser.page(), Desk::new());
+    page.save_in(desk.directory());
+    let id = relay.create();
+    let mut source = relay.connect();
+    source.ask(&ask("PUT", &format!("/stream/{id}/notes.txt")).body("content"));
+    relay.await_state(&id, "SRC_CONNECTED");
+    let app = json!({ "userAgent": "Mozilla/5.0 (iPhone) Mobile/15E148 WhatsApp/2.23" });
+    page.call("Emulation.setUserAgentOverride", app);
+    page.open(&relay.url(&format!("/stream/{id}")));
+    assert_eq!(relay.status(&id)["state"], "SRC_CONNECTED", "it could be a program");
+    page.click("#download");
+    assert_eq!(page.downloaded(), saved("notes.txt"));
+    assert_uploaded(&source.response());
+    assert_eq!(desk.read("notes.txt"), b"content");
+}
+
+#[test]
 fn two_gigabytes_pass_from_browser_to_browser_in_little_memory() {
     const BYTES: u64 = 2 << 30;
     // Half of it is the program itself.

@@ -130,7 +130,8 @@ fn previews_and_prefetches_never_use_up_a_stream() {
             }
             assert_eq!(relay.status(&id)["state"], "SRC_CONNECTED", "{name}");
         }
-        assert_eq!(relay.exchange(&get()).body, b"hello", "{flags:?}");
+        let app = get().field("User-Agent", "WhatsApp/2.23").field("Sec-Fetch-Site", "same-origin");
+        assert_eq!(relay.exchange(&app).body, b"hello", "a button of a page, {flags:?}");
         assert_uploaded(&source.response());
         let late = relay.exchange(&get().field("Sec-Purpose", "prefetch"));
         assert!([404, 410].contains(&late.status()), "{}", late.status());
