@@ -62,9 +62,10 @@ pub fn audience<'h>(hosts: &[AgentHost], head: &RequestHead<'_, 'h>) -> Option<A
     names.min_by_key(|name| name.len()).map(Audience::CallersOf)
 }
 
-/// Returns a name without the dot of the root domain, which does not change its meaning.
+/// Returns a name without the dot of the root domain, which does not change its meaning. Of several
+/// dots all are removed: a proxy or a resolver that accepts them must not select the relay's origin.
 fn without_root(name: &str) -> &str {
-    name.strip_suffix('.').unwrap_or(name)
+    name.trim_end_matches('.')
 }
 
 /// Returns what precedes a suffix, in any case.
@@ -89,6 +90,9 @@ mod tests {
             ("a host", "/", "apis.example", Some(Audience::Callers)),
             ("in another case, with a port", "/", "APIs.example:8080", Some(Audience::Callers)),
             ("with the root domain", "/", "apis.example.", Some(Audience::Callers)),
+            ("with two dots", "/", "apis.example..:80", Some(Audience::Callers)),
+            ("an agent, with three dots", "/", "billing.relay.example...", of("billing")),
+            ("nothing but dots", "/", "..", None),
             ("an address", "/", "[::1]:80", Some(Audience::Callers)),
             ("the host of the target", "http://apis.example/x", "h", Some(Audience::Callers)),
             ("another host in the target", "http://h/x", "apis.example", None),

@@ -203,10 +203,16 @@ fn hosts_of_apis_serve_nothing_of_the_relay() {
         ("create", Ask::to_host("POST", "/stream", "apis.example"), "BadRouteError"),
         ("a stream", Ask::to_host("GET", &stream, "apis.example"), "BadRouteError"),
         ("a ping", Ask::to_host("GET", "/ping", "APIS.example."), "BadRouteError"),
+        ("two final dots", Ask::to_host("GET", "/ping", "apis.example.."), "BadRouteError"),
         ("agents", Ask::to_host("GET", "/socket", "apis.example:80"), "BadRouteError"),
         ("the server", Ask::to_host("OPTIONS", "*", "apis.example"), "BadRouteError"),
         ("in the target", ask("GET", "http://apis.example/ping"), "BadRouteError"),
         ("an unknown agent", hosted("GET", "/ping"), "AgentNotFoundError"),
+        (
+            "of a host with dots",
+            Ask::to_host("GET", "/ping", "x.relay.test.."),
+            "AgentNotFoundError",
+        ),
         ("an empty name", Ask::to_host("GET", "/ping", ".relay.test"), "AgentNotFoundError"),
         (
             "an unknown agent on a host of APIs",
