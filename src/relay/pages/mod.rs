@@ -49,7 +49,7 @@ pub fn stream(
 /// Handles the same for a stream that has ended, or never existed.
 pub fn no_stream(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
     let ended = matches!(failure, Failure::StreamEnded(_));
-    if !ended {
+    if !ended || io.settings.no_pages {
         return answer::failure(io, id, failure, read);
     }
     answer::page(io, id, GONE, &web::error(failure, GONE), read);
