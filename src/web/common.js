@@ -16,6 +16,15 @@ export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Longest name shown, in characters. */
+const SHOWN_MAX = 255;
+
+/** Returns text of others as it may be shown: as `shown` in src/web/receive.rs. */
+export function shown(text) {
+  const changes = /[\p{Cc}\u200E\u200F\u202A-\u202E\u2066-\u2069]/gu;
+  return [...text.replace(changes, '\uFFFD')].slice(0, SHOWN_MAX).join('');
+}
+
 const UNITS = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
 /** Formats a number of bytes: `17 B`, `3.4 MiB`, `122 GiB`. */
@@ -197,14 +206,15 @@ const ENDS = {
 
 /** Describes how a stream ended, to its sender or to its receiver: words and advice. */
 export function describe(status, isSender) {
-  const { name, message } = status.error ?? {};
+  const { name } = status.error ?? {};
+  const message = shown(status.error?.message ?? '');
   const advice = isSender ? LINK : status.bytes_transferred > 0 ? INCOMPLETE : ASK;
   if (name === 'StreamDeletedError') {
     return { words: isSender ? 'The stream was deleted.' : 'Cancelled by the sender.', advice };
   }
   if (name === 'TooBusyError') return { words: 'The relay stopped.', advice };
   const end = ENDS[status.state];
-  if (!end) return { words: `Error from the other side: ${message ?? 'unknown'}`, advice };
+  if (!end) return { words: `Error from the other side: ${message || 'unknown'}`, advice };
   const words = end[isSender ? 0 : 2];
   const reason = message ? `: ${message}` : '';
   return { words: words.endsWith('.') ? words : `${words}${reason}.`, advice: end[isSender ? 1 : 3] };

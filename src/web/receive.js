@@ -1,7 +1,7 @@
 // The receiver's page: shows what is offered, and follows the transfer. The download itself is a
 // plain link, which also works without scripts; this page never requests it.
 
-import { $, Progress, describe, enableCopying, follow, showCommands, size, write } from './common.js';
+import { $, Progress, describe, enableCopying, follow, showCommands, shown, size, write } from './common.js';
 
 const id = $('receive').dataset.stream;
 const OPEN = ['CREATED', 'SRC_CONNECTED'];
@@ -20,12 +20,12 @@ async function showHead() {
     total = Number(length);
     write($('size'), size(total));
   }
-  const name = fileName(response.headers.get('Content-Disposition') ?? '');
+  const name = shown(fileName(response.headers.get('Content-Disposition') ?? ''));
   if (name) {
     write($('name'), name);
     document.title = name;
   }
-  write($('type'), (response.headers.get('Content-Type') ?? '').split(';')[0]);
+  write($('type'), shown(response.headers.get('Content-Type') ?? '').split(';')[0]);
 }
 
 /** Returns the file name of a `Content-Disposition` (RFC 6266), or an empty text. */
@@ -79,7 +79,7 @@ function setState(status) {
 
 function finished(status) {
   if (status.receipt === 'failed') {
-    const reason = status.receipt_error ? `: ${status.receipt_error}` : '';
+    const reason = status.receipt_error ? `: ${shown(status.receipt_error)}` : '';
     return { words: `The receiver reported a failure${reason}.`, advice: 'Ask the sender for a new link.' };
   }
   const summary = progress ? progress.summary(status.bytes_transferred) : size(status.bytes_transferred);

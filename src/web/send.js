@@ -1,6 +1,6 @@
 // The sender's page: takes files, a folder or a text, creates a stream, uploads, and follows it.
 
-import { $, Progress, describe, enableCopying, follow, showCommands, size, status, time, write } from './common.js';
+import { $, Progress, describe, enableCopying, follow, showCommands, shown, size, status, time, write } from './common.js';
 import { svg } from './qr.js';
 import { tar } from './tar.js';
 
@@ -157,7 +157,7 @@ function show(current, status) {
 function finished(current, status) {
   const words = `Sent ${current.progress.summary(status.bytes_transferred)}.`;
   if (status.receipt === 'failed') {
-    const reason = status.receipt_error ? `: ${status.receipt_error}` : '';
+    const reason = status.receipt_error ? `: ${shown(status.receipt_error)}` : '';
     const advice = 'Send it again with a new link.';
     return end(current, 'FINISHED', { words: `Sent, but the receiver reported a failure${reason}.`, advice });
   }

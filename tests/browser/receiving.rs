@@ -66,6 +66,27 @@ fn the_page_of_a_receiver_works_without_scripts() {
 }
 
 #[test]
+fn a_name_cannot_change_how_the_page_reads() {
+    let Some(browser) = browser() else { return };
+    let (relay, page) = (Relay::start(&[]), browser.page());
+    let id = relay.create();
+    page.open(&receive_page(&relay, &id));
+    page.await_state("CREATED");
+    let mut source = relay.connect();
+    let disposition = "attachment; filename*=UTF-8''report-%E2%80%AEfdp.exe";
+    let put = ask("PUT", &format!("/stream/{id}")).field("Content-Disposition", disposition);
+    source.ask(&put.body("content"));
+    // From the scripts of the page, and then from the relay.
+    for _ in 0..2 {
+        page.until("document.querySelector('#name').textContent.includes('report')");
+        let name = "report-\u{FFFD}fdp.exe";
+        assert_eq!(page.text("document.querySelector('#name').textContent"), name);
+        assert!(page.text("document.title").starts_with(name));
+        page.open(&receive_page(&relay, &id));
+    }
+}
+
+#[test]
 fn an_interrupted_upload_is_shown_and_leaves_no_file() {
     let Some(browser) = browser() else { return };
     let (relay, page, desk) = (Relay::start(&[]), browser.page(), Desk::new());
