@@ -186,9 +186,6 @@ impl Upload {
         for (name, value) in ALWAYS {
             head = head.field(name, value);
         }
-        let named = |name: &str| {
-            headers.is_some_and(|h| h.download.keys().any(|key| key.eq_ignore_ascii_case(name)))
-        };
         let rare = self.rare.as_deref();
         for (name, value) in [
             ("Content-Type", self.content_type.as_deref()),
@@ -197,7 +194,7 @@ impl Upload {
             ("traceparent", rare.and_then(|rare| rare.traceparent.as_deref())),
         ] {
             if let Some(value) = value
-                && !named(name)
+                && !has_custom(headers, name)
             {
                 head = head.field(name, value);
             }
@@ -209,6 +206,29 @@ impl Upload {
         }
         custom_fields(head, headers.map(|h| &h.download))
     }
+
+    /// Makes a browser save a download whose fields do not say what to do with it.
+    pub fn attachment_field<'o>(
+        &self,
+        head: HeadWriter<'o>,
+        headers: Option<&Headers>,
+    ) -> HeadWriter<'o> {
+        let name = "Content-Disposition";
+        if self.content_disposition.is_some() || has_custom(headers, name) {
+            return head;
+        }
+        head.field(name, b"attachment")
+    }
+}
+
+/// Whether the query of a link requests a download as a file (`download`).
+pub fn wants_file(query: Option<&str>) -> bool {
+    query.is_some_and(|query| query.split('&').any(|pair| pair == "download"))
+}
+
+/// Whether the stream's creator has a field of this name for the download.
+fn has_custom(headers: Option<&Headers>, name: &str) -> bool {
+    headers.is_some_and(|headers| headers.download.keys().any(|key| key.eq_ignore_ascii_case(name)))
 }
 
 /// Whether the custom fields of the stream's creator decide which pages can read a response.

@@ -26,6 +26,8 @@ pub fn receive(stream: &Stream, upload: Option<&Upload>, origin: &str) -> String
     let called = if name.is_empty() { "A file" } else { &name };
     let title = if size.is_empty() { called.to_owned() } else { format!("{called} ({size})") };
     let id = stream.id().to_string();
+    let state = stream.state();
+    let is_open = matches!(state, StreamState::Created | StreamState::SrcConnected);
     fill(
         "receive.html",
         &[
@@ -33,12 +35,14 @@ pub fn receive(stream: &Stream, upload: Option<&Upload>, origin: &str) -> String
             ("description", "Open this link to download. It works once."),
             ("url", &format!("{origin}/stream/{id}")),
             ("id", &id),
-            ("state", stream.state().name()),
+            ("state", state.name()),
             ("name", &name),
             ("size", &size),
             ("bytes", &bytes.map_or(String::new(), |bytes| bytes.to_string())),
             ("type", &kind),
-            ("message", message(stream.state())),
+            ("message", message(state)),
+            // An attribute: the button and the commands are only for a free side.
+            ("hidden", if is_open { "" } else { "hidden" }),
             ("refresh", "5"),
         ],
     )

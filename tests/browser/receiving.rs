@@ -87,6 +87,51 @@ fn a_name_cannot_change_how_the_page_reads() {
 }
 
 #[test]
+fn a_click_on_a_link_that_was_taken_is_explained() {
+    let Some(browser) = browser() else { return };
+    let (relay, page) = (Relay::start(&[]), browser.page());
+    let id = relay.create();
+    // Without scripts the page cannot hide the button in time.
+    page.call("Emulation.setScriptExecutionDisabled", json!({ "value": true }));
+    page.open(&receive_page(&relay, &id));
+    let mut other = relay.connect();
+    other.ask(&ask("GET", &format!("/stream/{id}")));
+    relay.await_state(&id, "DST_CONNECTED");
+    page.press("#download");
+    let loader = page.await_event("Page.frameNavigated", |event| {
+        let frame = &event["frame"];
+        let is_next = frame["url"].as_str().is_some_and(|url| url.ends_with("?download"));
+        is_next.then(|| frame["loaderId"].clone())
+    });
+    page.await_event("Page.lifecycleEvent", |event| {
+        (event["name"] == "load" && event["loaderId"] == loader).then_some(())
+    });
+    let words = page.words("main");
+    assert!(words.contains("works once"), "{words}");
+    page.screenshot("receive-taken");
+}
+
+#[test]
+fn an_upload_without_a_name_is_saved_and_not_shown() {
+    let Some(browser) = browser() else { return };
+    let (relay, page, desk) = (Relay::start(&[]), browser.page(), Desk::new());
+    page.save_in(desk.directory());
+    let id = relay.create();
+    page.open(&receive_page(&relay, &id));
+    page.await_state("CREATED");
+    page.click("#download");
+    relay.await_state(&id, "DST_CONNECTED");
+    let mut source = relay.connect();
+    let put = ask("PUT", &format!("/stream/{id}")).field("Content-Type", "text/plain");
+    source.ask(&put.body("content"));
+    let download = page.downloaded();
+    assert_eq!(download.state, "completed");
+    assert_eq!(desk.read(&download.name), b"content");
+    page.await_state("FINISHED");
+    assert_uploaded(&source.response());
+}
+
+#[test]
 fn an_interrupted_upload_is_shown_and_leaves_no_file() {
     let Some(browser) = browser() else { return };
     let (relay, page, desk) = (Relay::start(&[]), browser.page(), Desk::new());

@@ -91,7 +91,7 @@ fn the_page_of_a_stream_shows_it_and_never_uses_it_up() {
         assert_eq!(page.head.get("Cache-Control"), Some("no-store"));
         for part in [
             "<meta property=\"og:title\" content=\"a &lt;b&gt;.txt (5 B)\">",
-            &format!("href=\"/stream/{id}\""),
+            &format!("href=\"/stream/{id}?download\" >"),
             "data-state=\"SRC_CONNECTED\"",
             "text/plain",
         ] {
@@ -102,6 +102,59 @@ fn the_page_of_a_stream_shows_it_and_never_uses_it_up() {
     assert_eq!(relay.status(&id)["state"], "SRC_CONNECTED");
     assert_eq!(relay.get(&format!("/stream/{id}")).body, b"hello");
     assert_uploaded(&source.response());
+}
+
+#[test]
+fn a_link_can_request_that_a_download_is_saved() {
+    let relay = Relay::start(&[]);
+    let created = |body: &str| {
+        let answer = relay.exchange(&ask("POST", "/stream").body(body));
+        answer.json()["stream"].as_str().unwrap().to_owned()
+    };
+    let inline = r#"{"download_headers":{"content-disposition":"inline"}}"#;
+    for (name, options, query, own, expected) in [
+        ("a plain link", "", "", None, None),
+        ("another query", "", "?downloads", None, None),
+        ("no name", "", "?download", None, Some("attachment")),
+        ("a second pair", "", "?a&download", None, Some("attachment")),
+        ("the name of the upload", "", "?download", Some("inline"), Some("inline")),
+        ("the field of the creator", inline, "?download", None, Some("inline")),
+    ] {
+        for destination_first in [true, false] {
+            let id = created(options);
+            let mut put = ask("PUT", &format!("/stream/{id}"));
+            if let Some(own) = own {
+                put = put.field("Content-Disposition", own);
+            }
+            let (mut source, mut destination) = (relay.connect(), relay.connect());
+            let get = ask("GET", &format!("/stream/{id}{query}"));
+            if destination_first {
+                destination.ask(&get);
+                relay.await_state(&id, "DST_CONNECTED");
+                source.ask(&put.body("content"));
+            } else {
+                source.ask(&put.body("content"));
+                relay.await_state(&id, "SRC_CONNECTED");
+                destination.ask(&get);
+            }
+            let answer = destination.response();
+            assert_eq!(answer.head.get("Content-Disposition"), expected, "{name}");
+            assert_eq!(answer.body, b"content", "{name}");
+            assert_uploaded(&source.response());
+        }
+    }
+}
+
+#[test]
+fn the_page_of_a_taken_stream_offers_no_download() {
+    let relay = Relay::start(&[]);
+    let id = relay.create();
+    let page = || relay.exchange(&browse(&format!("/s/{id}"))).text().to_owned();
+    assert!(page().contains("?download\" >"), "{}", page());
+    let mut destination = relay.connect();
+    destination.ask(&ask("GET", &format!("/stream/{id}")));
+    relay.await_state(&id, "DST_CONNECTED");
+    assert!(page().contains("?download\" hidden>"), "{}", page());
 }
 
 #[test]

@@ -11,8 +11,8 @@ pub(super) enum StreamRole {
     /// The source of a stream. Its head is kept until a byte of the body is forwarded: until then
     /// its destination may leave, and another one may connect.
     Source { stream: StreamKey, upload: Option<Box<Upload>> },
-    /// The destination of a stream.
-    Destination { stream: StreamKey },
+    /// The destination of a stream. `as_file`: its link requests that the data is saved, not shown.
+    Destination { stream: StreamKey, as_file: bool },
     /// A reader of the list.
     Listing(Box<StreamListing>),
     /// A subscriber to the events of a stream.
@@ -31,7 +31,7 @@ impl StreamRole {
     pub fn side(&self) -> Option<(StreamKey, Side)> {
         match self {
             Self::Source { stream, .. } => Some((*stream, Side::Source)),
-            Self::Destination { stream } => Some((*stream, Side::Destination)),
+            Self::Destination { stream, .. } => Some((*stream, Side::Destination)),
             Self::Listing(_) | Self::Subscriber(_) => None,
         }
     }

@@ -4,14 +4,14 @@
 use super::Streams;
 use super::paths::{self, Meeting};
 use super::role::{StreamRole, StreamSide};
-use crate::api::download::decides_cors;
+use crate::api::download::{decides_cors, wants_file};
 use crate::api::{self, Cors, Failure, Upload, receipt, status};
 use crate::http::framing::Framing;
 use crate::http::head::RequestHead;
 use crate::http::range;
 use crate::http::response::HeadWriter;
 use crate::relay::http1::{Request, answer, too_busy};
-use crate::relay::io::{CloseMode, Conn, ConnId, Flushed, Io, OnFlushed, PeerEnd, identify};
+use crate::relay::io::{CloseMode, Conn, ConnId, Flushed, Io, OnFlushed, PeerEnd, Role, identify};
 use crate::relay::transfers::{Begin, Owner, Transfers, feed_prefix};
 use crate::rendezvous::transfer::Delimiter;
 use crate::rendezvous::{Connected, Ending, LeaveOutcome, Pace, Side, Stream, StreamKey};
@@ -115,13 +115,14 @@ impl Streams {
         {
             self.registry.expect_receipt(stream);
         }
+        let as_file = wants_file(request.head.query);
         match met {
             Connected::Waits(stream) => {
-                self.set_role(io, id, StreamRole::Destination { stream });
+                self.set_role(io, id, StreamRole::Destination { stream, as_file });
                 wait(io, id);
             }
             Connected::Paired { stream, other } => {
-                self.set_role(io, id, StreamRole::Destination { stream });
+                self.set_role(io, id, StreamRole::Destination { stream, as_file });
                 self.pair(io, transfers, ConnId::from_client(other), id);
             }
             refused @ (Connected::Occupied | Connected::Unknown | Connected::Reported(_)) => {
@@ -218,7 +219,11 @@ impl Streams {
         let writer = HeadWriter::new(&mut head, 200, &io.date);
         let writer = identify(writer, io.journal.request_ids.as_ref(), note);
         let writer = io.conns[destination].cors.fields(writer);
-        upload.download_fields(writer, delimiter, headers).connection(!closes, reply.version).end();
+        let mut writer = upload.download_fields(writer, delimiter, headers);
+        if self.saves_as_file(io, destination) {
+            writer = upload.attachment_field(writer, headers);
+        }
+        writer.connection(!closes, reply.version).end();
         let splice = !io.settings.no_splice;
         let mut transfer = upload.transfer(delimiter, head, splice, stream_bytes_max(io));
         feed_prefix(&mut io.conns[source], upload.expects_continue, &mut transfer);
@@ -232,9 +237,15 @@ impl Streams {
         io.conns.flush_or_close(source);
     }
 
+    /// Whether the link of a destination requests that the data is saved, not shown.
+    fn saves_as_file(&self, io: &Io, destination: ConnId) -> bool {
+        let Role::Streams(slot) = io.conns[destination].role else { return false };
+        matches!(self.roles[slot.key()], StreamRole::Destination { as_file: true, .. })
+    }
+
     /// Returns the head of a source.
     pub(super) fn upload(&mut self, io: &Io, source: ConnId) -> &mut Option<Box<Upload>> {
-        let crate::relay::io::Role::Streams(slot) = io.conns[source].role else {
+        let Role::Streams(slot) = io.conns[source].role else {
             panic!("{source:?} has no role of streams, but {:?}", io.conns[source].role);
         };
         match &mut self.roles[slot.key()] {
@@ -250,8 +261,7 @@ impl Streams {
     /// Returns the head of the connected source of a stream.
     pub(super) fn connected_upload(&self, io: &Io, stream: &Stream) -> Option<&Upload> {
         let [source, _] = stream.clients();
-        let crate::relay::io::Role::Streams(slot) = io.conns[ConnId::from_client(source?)].role
-        else {
+        let Role::Streams(slot) = io.conns[ConnId::from_client(source?)].role else {
             return None;
         };
         match &self.roles[slot.key()] {
