@@ -1,6 +1,6 @@
 //! All failures, with their status, name and message.
 
-use super::{Busy, Denied};
+use super::{Busy, Denied, Ended};
 use crate::http::body::Malformed;
 use crate::http::fields::is_token;
 use crate::http::reject::Reject;
@@ -59,8 +59,8 @@ pub enum Failure {
     NoTunnel,
     /// No such stream, or it has ended.
     SessionNotFound,
-    /// The stream has ended, with its outcome.
-    StreamEnded(String),
+    /// The stream has ended, with how it ended.
+    StreamEnded(Box<Ended>),
     /// No such path.
     BadRoute,
     /// The path allows only these methods.
@@ -360,8 +360,8 @@ impl Failure {
     }
 
     /// Returns the outcome of the requested stream, if it has ended.
-    fn fate(&self) -> Option<&str> {
-        if let Self::StreamEnded(fate) = self { Some(fate) } else { None }
+    fn fate(&self) -> Option<String> {
+        if let Self::StreamEnded(ended) = self { Some(ended.reason()) } else { None }
     }
 
     /// Returns the body: one JSON object or one line of text, ending with a newline.

@@ -4,7 +4,7 @@ use super::Failure;
 use super::bottleneck;
 use super::paths::PREFIX;
 use crate::http::sse;
-use crate::rendezvous::{Ending, Receipt, Side, Stream};
+use crate::rendezvous::{Ending, Receipt, Stream};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -88,32 +88,6 @@ fn error(stream: &Stream) -> Option<Value> {
         None => stream.ending().and_then(Failure::of_ending),
     }?;
     Some(json!({ "name": failure.name(), "message": failure.message() }))
-}
-
-/// Describes the outcome of an ended stream, for clients that connect too late.
-pub fn fate(stream: &Stream, now_wall_ms: i64) -> Option<String> {
-    let ended_ms = stream.ended_wall_ms()?;
-    let ago = match now_wall_ms.saturating_sub(ended_ms).max(0) / 1000 {
-        seconds @ 0..120 => format!("{seconds} s ago"),
-        seconds @ 120..7200 => format!("{} min ago", seconds / 60),
-        seconds => format!("{} h ago", seconds / 3600),
-    };
-    let role = |side| match side {
-        Side::Source => "sender",
-        Side::Destination => "receiver",
-    };
-    Some(match stream.ending()? {
-        Ending::Finished(_) => {
-            let ended = Timestamp::from_millisecond(ended_ms).unwrap_or(Timestamp::UNIX_EPOCH);
-            format!("used at {} UTC", ended.strftime("%H:%M:%S"))
-        }
-        Ending::TimedOut(_) => format!("expired {ago}"),
-        Ending::Disconnected(side) => format!("the {} disconnected {ago}", role(*side)),
-        Ending::Failed(side) => format!("the {} failed {ago}", role(*side)),
-        Ending::TooLarge(_) => format!("the upload was too large, {ago}"),
-        Ending::Reported(report) if **report == Failure::deleted() => format!("deleted {ago}"),
-        Ending::Reported(report) => format!("ended with {} {ago}", report.name),
-    })
 }
 
 /// Formats a time as ISO 8601 in UTC with milliseconds, such as `2026-11-21T01:57:36.042Z`.

@@ -66,7 +66,7 @@ fn download_field(stream: &Stream, upload: Option<&Upload>, name: &str) -> Optio
 
 /// Returns text as it may be shown: no control characters, and none that change the direction of
 /// what follows, with which `exe.gpj` is read as an image (Unicode Technical Report 36).
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let is_shown = |c: char| {
         !c.is_control()
             && !matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')

@@ -214,10 +214,10 @@ fn the_page_of_an_ended_stream_reports_how_it_ended() {
     relay_2.await_state(&interrupted, "SRC_DISCONNECTED");
     for (relay, id, status, part) in [
         (&relay, expired.as_str(), 410, "expired"),
-        (&relay_2, &used, 410, "used at"),
-        (&relay_2, &deleted, 410, "deleted"),
-        (&relay_2, &reported, 410, "ended with"),
-        (&relay_2, &interrupted, 410, "the sender disconnected"),
+        (&relay_2, &used, 410, "The file was received at"),
+        (&relay_2, &deleted, 410, "It was cancelled"),
+        (&relay_2, &reported, 410, "The other side reported"),
+        (&relay_2, &interrupted, 410, "incomplete: delete it"),
         (&relay_2, UNKNOWN, 404, "No stream has this identifier"),
         (&relay_2, "x", 404, "No stream has this identifier"),
     ] {
@@ -225,6 +225,9 @@ fn the_page_of_an_ended_stream_reports_how_it_ended() {
         assert_eq!(page.status(), status, "{part}");
         assert_eq!(page.head.get("Content-Type"), Some(HTML), "{part}");
         assert!(page.text().contains(part), "{part} in {}", page.text());
+        assert_eq!(page.head.get("Rdv-Error"), Some("SessionNotFoundError"), "{part}");
+        assert_eq!(page.head.get("Cache-Control"), Some("no-store"), "{part}");
+        assert_eq!(page.head.get("Vary"), Some("Accept"), "{part}");
     }
 }
 

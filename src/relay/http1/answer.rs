@@ -60,7 +60,11 @@ pub fn failure(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
 
 /// Reports the failure of a request that was accepted before.
 pub fn report(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
-    let status = status_of(io, failure);
+    report_as(io, id, failure, (status_of(io, failure), read));
+}
+
+/// Reports a failure with another status than its own.
+pub fn report_as(io: &mut Io, id: ConnId, failure: &Failure, (status, read): (u16, bool)) {
     let form = io.conns[id].reply.form;
     let (kind, body) = match form {
         BodyForm::Page => (web::HTML, web::error(failure, status)),
@@ -132,19 +136,23 @@ pub fn text_for_page(io: &mut Io, id: ConnId, body: &str, read: bool) {
 }
 
 /// Sends a page that shows a state of this moment.
-pub fn page(io: &mut Io, id: ConnId, status: u16, body: &str, read: bool) {
-    respond(io, id, (status, read), body.as_bytes(), |head| {
-        let head = head.field("Cache-Control", b"no-store").field("X-Robots-Tag", b"none");
+pub fn page(io: &mut Io, id: ConnId, body: &str, read: bool) {
+    respond(io, id, (200, read), body.as_bytes(), |head| {
         content(secured(head, web::HTML), web::HTML.as_bytes(), body.len())
     });
 }
 
-/// Adds the fields of all pages, if it is one.
+/// Adds the fields of all pages made for a request, if it is one: other clients get another form of
+/// it, and no copy of it may be kept.
 fn secured<'o>(mut head: HeadWriter<'o>, kind: &str) -> HeadWriter<'o> {
-    for (name, value) in web::SECURITY.iter().filter(|_| kind == web::HTML) {
+    if kind != web::HTML {
+        return head;
+    }
+    for (name, value) in web::SECURITY {
         head = head.field(name, value.as_bytes());
     }
-    head
+    head = head.field("Cache-Control", b"no-store").field("Vary", b"Accept");
+    head.field("X-Robots-Tag", b"none")
 }
 
 /// Sends `204 No Content` that lists the allowed methods, also for a page that can read responses.

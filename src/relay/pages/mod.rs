@@ -43,7 +43,7 @@ pub fn stream(
         return answer::text_for_page(io, id, web::PREVIEW, read);
     }
     let page = web::receive(stream, upload, &origin(head));
-    answer::page(io, id, 200, &page, read);
+    answer::page(io, id, &page, read);
 }
 
 /// Handles the same for a stream that has ended, or never existed.
@@ -52,7 +52,8 @@ pub fn no_stream(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
     if !ended || io.settings.no_pages {
         return answer::failure(io, id, failure, read);
     }
-    answer::page(io, id, GONE, &web::error(failure, GONE), read);
+    io.conns[id].reply.form = BodyForm::Page;
+    answer::report_as(io, id, failure, (GONE, read));
 }
 
 /// Sends a file, unless the client has it.

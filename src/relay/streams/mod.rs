@@ -24,7 +24,7 @@ mod subscribers;
 
 use crate::api::creation::{self, Creation};
 use crate::api::watch::{self, Rows, Window};
-use crate::api::{Busy, Failure, Upload, receipt, report, status};
+use crate::api::{Busy, Ended, Failure, Upload, receipt, report, status};
 use crate::ops::Settings;
 use crate::ops::access_log::StreamEnd;
 use crate::ops::metrics::ConnPhase;
@@ -215,8 +215,8 @@ impl Streams {
     /// Why there is no such stream.
     pub fn shown(&self, io: &Io, id: Option<Uuid>) -> Result<(&Stream, Option<&Upload>), Failure> {
         let stream = id.and_then(|id| self.registry.get(id)).ok_or(Failure::SessionNotFound)?;
-        match status::fate(stream, io.now.wall_ms) {
-            Some(fate) => Err(Failure::StreamEnded(fate)),
+        match Ended::of(stream, io.now.wall_ms) {
+            Some(ended) => Err(Failure::StreamEnded(ended.into())),
             None => Ok((stream, self.connected_upload(io, stream))),
         }
     }

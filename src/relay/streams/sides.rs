@@ -5,7 +5,7 @@ use super::Streams;
 use super::paths::{self, Meeting};
 use super::role::{StreamRole, StreamSide};
 use crate::api::download::{decides_cors, wants_file};
-use crate::api::{self, Cors, Failure, Upload, receipt, status};
+use crate::api::{self, Cors, Ended, Failure, Upload, receipt};
 use crate::http::framing::Framing;
 use crate::http::head::RequestHead;
 use crate::http::range;
@@ -354,8 +354,8 @@ impl Streams {
             Connected::Reported(report) => Failure::Reported(report),
             Connected::Unknown | Connected::Waits(_) | Connected::Paired { .. } => {
                 let ended = self.registry.get(stream);
-                let fate = ended.and_then(|stream| status::fate(stream, io.now.wall_ms));
-                fate.map_or(Failure::SessionNotFound, Failure::StreamEnded)
+                let ended = ended.and_then(|stream| Ended::of(stream, io.now.wall_ms));
+                ended.map_or(Failure::SessionNotFound, |ended| Failure::StreamEnded(ended.into()))
             }
         }
     }
