@@ -155,9 +155,13 @@ export function enableCopying() {
   }
 }
 
+// Others could mean something to a shell: a host may have `$(…)`, as src/relay/pages/mod.rs says.
+const PLAIN_HOST = /^[A-Za-z0-9.:[\]_-]+$/;
+
 /** Shows the commands that receive a stream. */
 export function showCommands(id) {
-  const url = `${location.origin}/stream/${id}`;
+  const host = PLAIN_HOST.test(location.host) ? location.host : 'HOST';
+  const url = `${location.protocol}//${host}/stream/${id}`;
   write($('curl'), `curl -fOJ ${url}`);
   write($('rdv'), `rdv receive ${url}`);
 }

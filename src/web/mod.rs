@@ -39,7 +39,9 @@ static FILES: &[File] = &include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
 /// The fields of all responses with a page or one of its files: only scripts and styles from the
 /// relay itself, no frames, no forms, and no address of a stream in the `Referer` of other sites.
-pub const SECURITY: [(&str, &str); 5] = [
+/// Without `Cross-Origin-Opener-Policy`: pages open no windows, an opener of another origin can only
+/// navigate them, and browsers warn about it where there is no TLS.
+pub const SECURITY: [(&str, &str); 4] = [
     (
         "Content-Security-Policy",
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -47,7 +49,6 @@ pub const SECURITY: [(&str, &str); 5] = [
     ),
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "same-origin"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 ];
 

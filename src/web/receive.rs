@@ -36,7 +36,7 @@ pub fn receive(stream: &Stream, upload: Option<&Upload>, origin: &str) -> String
             ("url", &format!("{origin}/stream/{id}")),
             ("id", &id),
             ("state", state.name()),
-            ("name", &name),
+            ("name", called),
             ("size", &size),
             ("bytes", &bytes.map_or(String::new(), |bytes| bytes.to_string())),
             ("type", &kind),

@@ -15,11 +15,11 @@ use crate::page::Page;
 use crate::support::{Process, await_end_of, skip};
 
 /// What makes a run independent of the machine: no network but loopback (all names end with
-/// `localhost` there), no display, and the same colours everywhere.
+/// `localhost` or `relay.test` there; the latter may have any characters), no display, and the same colours everywhere.
 const FLAGS: [&str; 14] = [
     "--headless=new",
     "--remote-debugging-pipe",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost, EXCLUDE *.localhost",
+    "--host-resolver-rules=MAP *.relay.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost, EXCLUDE *.localhost",
     "--proxy-server=direct://",
     "--disable-background-networking",
     "--disable-component-update",

@@ -28,6 +28,7 @@ fn a_file_of_curl_is_announced_and_saved() {
     let id = relay.create();
     page.open(&receive_page(&relay, &id));
     page.await_state("CREATED");
+    assert_eq!(page.words("#name"), "A file", "no heading is empty");
     let url = relay.url(&format!("/stream/{id}/"));
     let sending =
         sender.start(&format!("curl -qfsS -H 'Content-Type: text/csv' -T report.csv {url}"));
@@ -129,6 +130,22 @@ fn an_upload_without_a_name_is_saved_and_not_shown() {
     assert_eq!(desk.read(&download.name), b"content");
     page.await_state("FINISHED");
     assert_uploaded(&source.response());
+}
+
+#[test]
+fn commands_to_copy_run_nothing_that_a_host_names() {
+    let Some(browser) = browser() else { return };
+    let (relay, page) = (Relay::start(&[]), browser.page());
+    let id = relay.create();
+    let url = receive_page(&relay, &id).replace("127.0.0.1", "a$(id);b'.relay.test");
+    for enabled in [true, false] {
+        page.call("Emulation.setScriptExecutionDisabled", json!({ "value": !enabled }));
+        page.open(&url);
+        for (selector, command) in [("#curl", "curl -fOJ"), ("#rdv", "rdv receive")] {
+            let words = page.words(selector);
+            assert_eq!(words, format!("{command} http://HOST/stream/{id}"), "{selector}");
+        }
+    }
 }
 
 #[test]

@@ -54,6 +54,25 @@ fn the_root_is_a_page_for_browsers_and_text_for_others() {
 }
 
 #[test]
+fn commands_to_copy_have_no_characters_that_a_shell_interprets() {
+    let relay = Relay::start(&[]);
+    let (id, _source) = waiting(&relay, "a.txt");
+    for (host, shown) in [
+        ("relay.example:8080", "relay.example:8080"),
+        ("[::1]:8080", "[::1]:8080"),
+        ("a$(id).example", "HOST"),
+        ("a;b.example", "HOST"),
+        ("b'.example", "HOST"),
+    ] {
+        for target in ["/", &format!("/s/{id}")] {
+            let answer = relay.exchange(&Ask::to_host("GET", target, host));
+            let text = answer.text();
+            assert!(text.contains(&format!("http://{shown}/stream")), "{target}: {host}: {text}");
+        }
+    }
+}
+
+#[test]
 fn files_are_compressed_and_cached() {
     let relay = Relay::start(&[]);
     let plain = relay.get("/web/rdv.css");

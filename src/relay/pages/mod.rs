@@ -88,12 +88,16 @@ fn lists(value: &[u8], etag: &[u8]) -> bool {
         .any(|member| member == etag || member == b"*")
 }
 
-/// Returns the origin of the relay as the client wrote it, for commands to copy. Only the client
-/// itself sees it, so a false one has no effect on others.
+/// Returns the origin of the relay as the client wrote it, for commands to copy; with a placeholder
+/// if the host has characters that mean something to a shell, such as `$(…)`.
 pub fn origin(head: &RequestHead<'_, '_>) -> String {
     let https = head.fields.get("X-Forwarded-Proto").is_some_and(|value| value == b"https");
     let scheme = if https { "https" } else { "http" };
-    let host =
-        head.host().and_then(|host| str::from_utf8(host).ok()).filter(|host| !host.is_empty());
-    format!("{scheme}://{}", host.unwrap_or("HOST"))
+    let host = head.host().filter(|host| !host.is_empty() && host.iter().all(is_plain));
+    format!("{scheme}://{}", host.and_then(|host| str::from_utf8(host).ok()).unwrap_or("HOST"))
+}
+
+/// Whether a byte of a host means nothing to a shell; as `PLAIN_HOST` in common.js.
+fn is_plain(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".:[]_-".contains(byte)
 }
