@@ -155,7 +155,7 @@ export function enableCopying() {
   }
 }
 
-// Others could mean something to a shell: a host may have `$(…)`, as src/relay/pages/mod.rs says.
+// A shell interprets other characters, and a host may have them: `$(…)`. As in src/relay/pages/mod.rs.
 const PLAIN_HOST = /^[A-Za-z0-9.:[\]_-]+$/;
 
 /** Shows the commands that receive a stream. */

@@ -16,7 +16,7 @@ const INTERRUPTED: &str = "The transfer was interrupted";
 const BUSY: &str = "The relay cannot take this request now";
 const EXPIRED: &str = "This link has expired";
 
-/// What a page says: a title, a message and an advice.
+/// The words of a page: what happened, in short and in a sentence, and what to do.
 struct Words {
     title: Cow<'static, str>,
     message: Cow<'static, str>,

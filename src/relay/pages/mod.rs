@@ -93,11 +93,11 @@ fn lists(value: &[u8], etag: &[u8]) -> bool {
 pub fn origin(head: &RequestHead<'_, '_>) -> String {
     let https = head.fields.get("X-Forwarded-Proto").is_some_and(|value| value == b"https");
     let scheme = if https { "https" } else { "http" };
-    let host = head.host().filter(|host| !host.is_empty() && host.iter().all(is_plain));
+    let host = head.host().filter(|host| !host.is_empty() && host.iter().copied().all(is_plain));
     format!("{scheme}://{}", host.and_then(|host| str::from_utf8(host).ok()).unwrap_or("HOST"))
 }
 
 /// Whether a byte of a host means nothing to a shell; as `PLAIN_HOST` in common.js.
-fn is_plain(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b".:[]_-".contains(byte)
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".:[]_-".contains(&byte)
 }
