@@ -154,6 +154,8 @@ fn a_link_can_request_that_a_download_is_saved() {
             } else {
                 source.ask(&put.body("content"));
                 relay.await_state(&id, "SRC_CONNECTED");
+                let head = relay.exchange(&ask("HEAD", &format!("/stream/{id}{query}")));
+                assert_eq!(head.head.get("Content-Disposition"), expected, "HEAD: {name}");
                 destination.ask(&get);
             }
             let answer = destination.response();

@@ -150,7 +150,7 @@ impl EventLoop {
             }
             Route::Path(route) => return self.dispatch_path(id, request, route),
             // The following routes need no body.
-            Route::Exists(stream) => streams.exists(io, id, stream, read),
+            Route::Exists(stream) => streams.exists(io, id, (stream, head.query), read),
             Route::Status(Some(stream)) => streams.status(io, transfers, id, stream, read),
             Route::Events(Some(stream)) => streams.subscribe(io, transfers, id, stream, read),
             Route::Delete(Some(stream)) => streams.delete(io, transfers, id, stream, read),
@@ -210,7 +210,9 @@ impl EventLoop {
             PathRoute::Download(path) => {
                 return streams.connect_path_destination(io, transfers, id, path, request);
             }
-            PathRoute::Exists(path) => streams.exists_at_path(io, id, path, read),
+            PathRoute::Exists(path) => {
+                streams.exists_at_path(io, id, (path, request.head.query), read);
+            }
             PathRoute::About => {
                 let text = paths::text(&pages::origin(request.head));
                 answer::text_of_now(io, id, &text, read);

@@ -23,6 +23,7 @@ mod subscriber;
 mod subscribers;
 
 use crate::api::creation::{self, Creation};
+use crate::api::download::wants_file;
 use crate::api::watch::{self, Rows, Window};
 use crate::api::{Busy, Ended, Failure, Upload, receipt, report, status};
 use crate::ops::Settings;
@@ -222,7 +223,13 @@ impl Streams {
     }
 
     /// Handles `HEAD /stream/:id`: shows the download of a connected source without joining.
-    pub fn exists(&mut self, io: &mut Io, id: ConnId, stream: Option<Uuid>, read: bool) {
+    pub fn exists(
+        &mut self,
+        io: &mut Io,
+        id: ConnId,
+        (stream, query): (Option<Uuid>, Option<&str>),
+        read: bool,
+    ) {
         let stream = stream.and_then(|stream| self.registry.get(stream));
         let Some(stream) = stream.filter(|stream| stream.is_active()) else {
             return answer::failure(io, id, &Failure::SessionNotFound, read);
@@ -233,14 +240,21 @@ impl Streams {
         let delimiter = upload.delimiter(io.conns[id].reply.version);
         sides::defer_cors(io, id, stream.headers().map(|headers| &headers.download));
         answer::respond(io, id, (200, read), b"", |head| {
-            upload.download_fields(head, delimiter, stream.headers())
+            let head = upload.download_fields(head, delimiter, stream.headers());
+            if wants_file(query) { upload.attachment_field(head, stream.headers()) } else { head }
         });
     }
 
     /// Handles `HEAD /p/PATH`, in the same way.
-    pub fn exists_at_path(&mut self, io: &mut Io, id: ConnId, path: &str, read: bool) {
+    pub fn exists_at_path(
+        &mut self,
+        io: &mut Io,
+        id: ConnId,
+        (path, query): (&str, Option<&str>),
+        read: bool,
+    ) {
         let stream = self.registry.at_path(path).map(Stream::id);
-        self.exists(io, id, stream, read);
+        self.exists(io, id, (stream, query), read);
     }
 
     /// Handles `GET /stream`, for a client with read access.
