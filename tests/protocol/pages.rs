@@ -365,4 +365,7 @@ fn the_watch_page_is_for_operators_of_the_same_origin_only() {
         }
     }
     assert_error("public", &relay.get("/watch"), (404, "BadRouteError", None));
+    let page = relay.admin_exchange(&browse("/other"));
+    assert_eq!((page.status(), page.head.get("Content-Type")), (404, Some(HTML)));
+    assert!(!page.text().contains("Send a file"), "it has no page that sends: {}", page.text());
 }
