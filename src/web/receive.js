@@ -97,7 +97,14 @@ function lost(isFinal) {
 
 enableCopying();
 showCommands(id);
-$('download').addEventListener('click', () => (hasClicked = true));
-follow(id, show, lost);
+let unfollow = follow(id, show, lost);
+$('download').addEventListener('click', () => {
+  hasClicked = true;
+  // Firefox ends the events of a page as soon as a link is followed, even if it becomes a download.
+  setTimeout(() => {
+    unfollow();
+    unfollow = follow(id, show, lost);
+  }, 1000);
+});
 // The rate decreases while nothing moves.
 setInterval(() => state === 'STREAMING' && progress.show(last, total), 1000);
