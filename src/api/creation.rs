@@ -203,6 +203,8 @@ mod tests {
             "Service-Worker-Allowed",
             "Set-Cookie",
             "Set-Cookie2",
+            "Set-Login",
+            "Use-As-Dictionary",
             "Strict-Transport-Security",
         ] {
             for member in ["download_headers", "upload_headers"] {

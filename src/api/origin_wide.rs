@@ -3,7 +3,7 @@
 
 /// Storage, transport and service workers of the origin, where its errors are reported, and what a
 /// browser keeps sending to it. `Set-Cookie` is separate: its effect can be confined to a path.
-const ORIGIN_WIDE: [&str; 12] = [
+const ORIGIN_WIDE: [&str; 14] = [
     "Accept-CH",
     "Alt-Svc",
     "Clear-Site-Data",
@@ -15,7 +15,9 @@ const ORIGIN_WIDE: [&str; 12] = [
     "Reporting-Endpoints",
     "Service-Worker-Allowed",
     "Set-Cookie2",
+    "Set-Login",
     "Strict-Transport-Security",
+    "Use-As-Dictionary",
 ];
 
 /// Whether a field of this name affects the entire origin, whatever its value.

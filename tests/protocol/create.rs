@@ -195,7 +195,9 @@ fn headers_that_the_relay_controls_are_refused() {
 #[test]
 fn headers_that_act_on_the_origin_are_refused() {
     let relay = Relay::start(&[]);
-    for name in ["Set-Cookie", "strict-transport-security", "NEL", "Service-Worker-Allowed"] {
+    for name in
+        ["Set-Cookie", "strict-transport-security", "NEL", "Service-Worker-Allowed", "Set-Login"]
+    {
         for map in ["download_headers", "upload_headers"] {
             let body = json!({ map: { "X-A": "fine", name: "5" } }).to_string();
             let message = format!(

@@ -22,6 +22,8 @@ fn fields_for_a_complete_origin_pass_only_where_the_agent_has_its_own() {
         ("Report-To", false),
         ("Reporting-Endpoints", false),
         ("SERVICE-WORKER-ALLOWED", false),
+        ("Set-Login", false),
+        ("Use-As-Dictionary", false),
         ("Set-Cookie2", false),
         ("Strict-Transport-Security", false),
         ("Refresh", true),
