@@ -9,6 +9,7 @@
 //! `partial_upload` what is left to another destination.
 
 mod ahead;
+mod form;
 mod outcome;
 mod partial_upload;
 mod step;
@@ -20,11 +21,10 @@ pub use step::{Ready, Step};
 use self::ahead::Ahead;
 use self::step::at_most;
 use super::stream::Side;
-use crate::http::body::{BodyDecoder, BodyError, Malformed};
-use crate::http::first_part::{FirstPart, FormError};
+use crate::http::body::{BodyDecoder, BodyError};
+use crate::http::first_part::FirstPart;
 use crate::http::framing::Framing;
 use crate::http::repr_digest::ReprDigest;
-use crate::http::response::HeadWriter;
 use std::ops::Range;
 
 /// Maximum bytes of one fill of the pipe and of its contents: for fairness, and because a pipe
@@ -354,43 +354,6 @@ impl Transfer {
             self.read_form(bytes, pieces);
         }
         count
-    }
-
-    /// Takes the content of the form's first part out of these pieces, and keeps it: it may begin
-    /// with bytes of an earlier read. None of the pieces remain.
-    #[cold]
-    fn read_form(&mut self, bytes: &[u8], pieces: &mut Vec<Range<usize>>) {
-        let Some(form) = &mut self.form else { return };
-        let had_head = form.has_head();
-        let mut pieces = pieces.drain(..);
-        let read = pieces.try_for_each(|piece| form.received(&bytes[piece], &mut self.loose));
-        if let Err(error) = read {
-            self.form_broken(error);
-        }
-        self.add_part_fields(had_head);
-        self.check_form_end();
-    }
-
-    fn form_broken(&mut self, error: FormError) {
-        let outcome = TransferOutcome::SourceBroken(Malformed::Form(error));
-        self.source_lost.get_or_insert(outcome);
-    }
-
-    /// Adds the fields of the part to the download's head, once they are known.
-    fn add_part_fields(&mut self, added: bool) {
-        if let Some(form) = self.form.as_ref().filter(|form| form.has_head() && !added) {
-            let mut lines = Vec::new();
-            let _ = form.fields(HeadWriter::following(&mut lines));
-            self.ahead.add_fields(&lines);
-        }
-    }
-
-    /// Refuses a form that ended within its first part: that must not look complete.
-    fn check_form_end(&mut self) {
-        let form = self.form.as_ref().filter(|_| self.upload.is_over());
-        if let Some(error) = form.and_then(|form| form.end()) {
-            self.form_broken(error);
-        }
     }
 
     /// Keeps [`received`](Self::received) bytes in user memory until a later step.

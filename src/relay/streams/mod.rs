@@ -11,6 +11,7 @@
 //! | `listing` | the streamed list |
 //! | `subscribers`, `subscriber` | the events of a stream |
 //! | `paths` | streams that both sides reach by a path |
+//! | `window` | the streams that the operators' page shows |
 //! | `moving` | the streams that move at a hand-over |
 
 mod ending;
@@ -21,6 +22,7 @@ mod role;
 mod sides;
 mod subscriber;
 mod subscribers;
+mod window;
 
 use crate::api::creation::{self, Creation};
 use crate::api::download::wants_file;
@@ -213,7 +215,7 @@ impl Streams {
     /// Returns an active stream, and what its source sends, for a page.
     ///
     /// # Errors
-    /// Why there is no such stream.
+    /// Returns why its page cannot be shown: unknown, or ended.
     pub fn shown(&self, io: &Io, id: Option<Uuid>) -> Result<(&Stream, Option<&Upload>), Failure> {
         let stream = id.and_then(|id| self.registry.get(id)).ok_or(Failure::SessionNotFound)?;
         match Ended::of(stream, io.now.wall_ms) {
@@ -329,35 +331,12 @@ impl Streams {
     /// Returns a window of the streams, the newest first, each with a verdict on its pace that is at
     /// most a second old.
     pub fn rows(&mut self, io: &Io, transfers: &mut Transfers, window: Window) -> Rows {
-        let end = window.before.unwrap_or(u64::MAX);
-        // One more than is shown, where the next window begins.
-        let most = window.rows + 1;
-        let found: Vec<(u64, Uuid)> = if window.active_only {
-            self.newest_active(end, most)
-        } else {
-            self.registry.before_sequence(end).take(most).map(numbered).collect()
-        };
-        let next = found.get(window.rows).map(|(sequence, _)| sequence + 1);
-        let shown = found.into_iter().take(window.rows).map(|(_, id)| id);
-        let rows = shown.filter_map(|id| {
+        let (shown, next) = window::find(&self.registry, &self.roles, window);
+        let rows = shown.into_iter().filter_map(|id| {
             self.update_bottleneck(io, transfers, id);
             self.registry.get(id).map(watch::row)
         });
         Rows { streams: rows.collect(), next }
-    }
-
-    /// Returns the newest active streams before this number. Those that ended are not visited, nor
-    /// all that wait: the others have connections, whose number is limited.
-    fn newest_active(&self, end: u64, most: usize) -> Vec<(u64, Uuid)> {
-        let sides = self.roles.iter().filter_map(|(_, role)| role.side());
-        let joined = sides.map(|(stream, _)| self.registry.stream(stream));
-        let joined = joined.filter(|stream| stream.is_active() && stream.sequence() < end);
-        let unjoined = self.registry.unjoined_before(end).take(most);
-        let mut all: Vec<_> = joined.chain(unjoined).map(numbered).collect();
-        all.sort_unstable_by(|one, other| other.cmp(one));
-        all.dedup();
-        all.truncate(most);
-        all
     }
 
     /// Judges what limits the pace of a stream's transfer.
@@ -575,10 +554,6 @@ impl Streams {
             |role| matches!(role, Role::Streams(slot) if self.roles[slot.key()].side().is_some());
         idle.filter(|conn| seated(conn.role)).map(|conn| conn.id).collect()
     }
-}
-
-fn numbered(stream: &Stream) -> (u64, Uuid) {
-    (stream.sequence(), stream.id())
 }
 
 fn limits(settings: &Settings) -> Limits {

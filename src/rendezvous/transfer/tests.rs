@@ -1,4 +1,5 @@
 use super::*;
+use crate::http::body::Malformed;
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
 
