@@ -41,7 +41,7 @@ impl Window {
 pub struct Rows {
     /// Each as an object.
     pub streams: Vec<Value>,
-    /// Where the next window begins; `None`: there are no older streams.
+    /// Where the next window begins; `None` after the oldest stream.
     pub next: Option<u64>,
 }
 

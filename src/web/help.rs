@@ -13,5 +13,5 @@ pub fn home(origin: &str) -> String {
     )
 }
 
-/// The text of a preview where there are no pages.
+/// The text of a preview with `--no-pages`.
 pub const PREVIEW: &str = "The link is valid. It works once, and this preview has not used it.\n";

@@ -40,7 +40,7 @@ static FILES: &[File] = &include!(concat!(env!("OUT_DIR"), "/files.rs"));
 /// The fields of all responses with a page or one of its files: only scripts and styles from the
 /// relay itself, no frames, no forms, and no address of a stream in the `Referer` of other sites.
 /// Without `Cross-Origin-Opener-Policy`: pages open no windows, an opener of another origin can only
-/// navigate them, and browsers warn about it where there is no TLS.
+/// navigate them, and browsers warn about it without TLS.
 pub const SECURITY: [(&str, &str); 4] = [
     (
         "Content-Security-Policy",

@@ -24,7 +24,7 @@ enum End {
 
 #[derive(Args, Clone, Debug)]
 struct FromStream {
-    /// URL of the stream, or its ID at the relay
+    /// URL of the stream or of its page, or its ID at the relay
     #[arg(value_name = "URL|ID")]
     place: String,
     /// Maximum size of the data [default: unlimited]

@@ -37,7 +37,7 @@ pub struct Cancel {
 /// The stream, and how to connect to its relay.
 #[derive(Args, Clone, Debug)]
 struct StreamTarget {
-    /// URL of the stream, or its ID at the relay
+    /// URL of the stream or of its page, or its ID at the relay
     #[arg(value_name = "URL|ID")]
     place: String,
     #[command(flatten)]

@@ -31,7 +31,7 @@ use std::path::PathBuf;
 /// The arguments of `rdv receive`.
 #[derive(Args, Clone, Debug)]
 pub struct Receive {
-    /// URL of the stream, or its ID at the relay
+    /// URL of the stream or of its page, or its ID at the relay
     #[arg(value_name = "URL|ID")]
     pub place: String,
 

@@ -64,7 +64,7 @@ pub struct Sending {
     #[arg(long)]
     pub zstd: bool,
 
-    /// Show the URL as a QR code
+    /// Show the link as a QR code
     #[arg(long)]
     pub qr: bool,
 
