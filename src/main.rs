@@ -339,6 +339,10 @@ fn announce(event_loop: &EventLoop, agents: &SocketSettings, pages: bool) {
     for address in &addresses {
         let _ = writeln!(text, "rdv {} listening on http://{address}", env!("CARGO_PKG_VERSION"));
     }
+    let tls_addresses = event_loop.tls_addresses();
+    for address in &tls_addresses {
+        let _ = writeln!(text, "rdv {} listening on https://{address}", env!("CARGO_PKG_VERSION"));
+    }
     for address in event_loop.agent_addresses() {
         let _ = writeln!(text, "agents are served on ws://{address}");
     }
@@ -361,7 +365,9 @@ fn announce(event_loop: &EventLoop, agents: &SocketSettings, pages: bool) {
     // One write: a reader waiting for the first line gets the rest at the same time.
     let mut out = stdio::output();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    if let Some(notice) = agents.notice(&[addresses, event_loop.agent_addresses()].concat()) {
+    if let Some(notice) =
+        agents.notice(&[addresses, tls_addresses, event_loop.agent_addresses()].concat())
+    {
         log::warn!("{notice}");
     }
     if let Some(warning) = event_loop.warning() {

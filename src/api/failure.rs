@@ -57,6 +57,8 @@ pub enum Failure {
     RangeNotSupported,
     /// `CONNECT`.
     NoTunnel,
+    /// Plain HTTP where TLS is required.
+    NotTls,
     /// No such stream, or it has ended.
     SessionNotFound,
     /// The stream has ended, with how it ended.
@@ -165,6 +167,7 @@ impl Failure {
             | Self::InvalidBody(_)
             | Self::BodyBroken
             | Self::RequestIdInvalid
+            | Self::NotTls
             | Self::PathTaken(_)
             | Self::BadPathRequest(_)
             | Self::BadUpgrade(_) => 400,
@@ -225,6 +228,7 @@ impl Failure {
             Self::RangeNotSupported => "RangeNotSupportedError",
             Self::ExpectationFailed => "ExpectationFailedError",
             Self::NoTunnel => "NotImplementedError",
+            Self::NotTls => "BadRequestError",
             Self::SessionNotFound | Self::StreamEnded(_) => "SessionNotFoundError",
             Self::BadRoute | Self::MethodNotAllowed(_) => "BadRouteError",
             Self::StreamStarted => "StreamStartedError",
@@ -282,6 +286,7 @@ impl Failure {
             Self::ExpectationFailed => "The only supported expectation is 100-continue",
             Self::RequestIdInvalid => REQUEST_ID_INVALID,
             Self::NoTunnel => "CONNECT is not supported; this relay is not a proxy",
+            Self::NotTls => "This port serves HTTPS only; use https:// in the URL",
             Self::SessionNotFound | Self::StreamEnded(_) => {
                 "The specified session id does not exist"
             }

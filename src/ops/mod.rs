@@ -24,6 +24,11 @@ pub mod sockets;
 pub mod stdio;
 pub mod systemd;
 pub mod threads;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls_off.rs"]
+pub mod tls;
 pub mod units;
 
 pub use admin::{AdminAddress, AdminListen};

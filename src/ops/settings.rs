@@ -5,6 +5,7 @@ use super::admin::AdminSettings;
 use super::events::EventSettings;
 use super::metrics::MetricsSettings;
 use super::request_id::RequestIdSettings;
+use super::tls::TlsSettings;
 use super::units::{GIB, KIB, MIB};
 use super::{HandoverSettings, LoadSettings, SocketSettings, units};
 use crate::api::access::AllowedOrigin;
@@ -132,6 +133,10 @@ pub struct Settings {
     /// Limits on load.
     #[command(flatten)]
     pub load: LoadSettings,
+
+    /// HTTPS.
+    #[command(flatten)]
+    pub tls: TlsSettings,
 
     /// Agents and their APIs.
     #[command(flatten)]

@@ -16,8 +16,8 @@ use super::http1::{self, Http1};
 use super::intake::{Intake, Records, Waker};
 use super::io::{CloseMode, ConnId, Io, ListenerKind, Role, Task};
 use super::process::{
-    AdminListener, Budget, Handover, Inherited, Listeners, Predecessor, Reloader, ShutdownPhase,
-    Signals,
+    AdminListener, Budget, Endpoint, Handover, Inherited, Listeners, Predecessor, Reloader,
+    ShutdownPhase, Signals,
 };
 use super::streams::Streams;
 use super::transfers::{Finished, Owner, Transfers};
@@ -119,14 +119,15 @@ impl EventLoop {
         let budget = Budget::claim(&settings);
         let listeners = Listeners::open(
             [
-                (ListenerKind::Public, inherited.listeners, &settings.listen),
-                (ListenerKind::Agents, inherited.agents, &settings.sockets.socket_listen),
+                (Endpoint::Public, inherited.listeners, &settings.listen),
+                (Endpoint::Agents, inherited.agents, &settings.sockets.socket_listen),
+                (Endpoint::Tls, inherited.tls, &settings.tls.tls_listen),
             ],
             settings.congestion_control.as_deref(),
             poll.registry(),
             FIRST_LISTENER,
         )?;
-        let port = listeners.addresses(ListenerKind::Public).first().map_or(0, SocketAddr::port);
+        let port = listeners.addresses(Endpoint::Public).first().map_or(0, SocketAddr::port);
         let place = (settings.admin.admin_listen.as_ref(), port);
         let admin_listener = AdminListener::open(inherited.admin, place, poll.registry(), ADMIN)?;
         let loopback = listeners.loopback();
@@ -176,12 +177,17 @@ impl EventLoop {
 
     /// Returns the addresses it listens on.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.addresses(ListenerKind::Public)
+        self.listeners.addresses(Endpoint::Public)
     }
 
     /// Returns the addresses reserved for agents.
     pub fn agent_addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.addresses(ListenerKind::Agents)
+        self.listeners.addresses(Endpoint::Agents)
+    }
+
+    /// Returns the addresses it serves HTTPS on.
+    pub fn tls_addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.addresses(Endpoint::Tls)
     }
 
     /// Returns the admin address, if operators are served.
@@ -442,6 +448,7 @@ impl EventLoop {
             max_streams: self.io.settings.max_streams,
             dropped_lines: self.io.journal.dropped_lines(),
             out_of_pipes: self.admin.is_out_of_pipes(),
+            certificate_days: self.io.settings.tls.days_left(self.io.now.wall_ms / 1000),
         };
         let text = self.io.journal.metrics.render(&figures);
         let form = MetricsFormat::accepted(head.fields.all("Accept"));

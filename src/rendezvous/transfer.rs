@@ -396,6 +396,12 @@ impl Transfer {
         }
     }
 
+    /// Notes that the destination's socket did not take all that it accepted: reads are small until
+    /// it does.
+    pub fn slow_down(&mut self) {
+        self.copy_max = COPY_SLOW;
+    }
+
     /// Notes that the destination accepted `count` bytes of [`Transfer::prefix`].
     pub fn sent(&mut self, count: usize) {
         self.head_started |= count > 0;

@@ -67,13 +67,13 @@ fn a_destination_that_reads_slowly_is_the_bottleneck() {
     let relay = Relay::start(&[]);
     let mut pair = relay.pair(Framing::Length(PLENTY));
     let over = AtomicBool::new(false);
-    let sender = pair.source.sender();
+    let mut sender = pair.source.handle();
     thread::scope(|scope| {
         scope.spawn(|| {
             use std::io::Write;
             let piece = vec![7; 1 << 20];
             loop {
-                if over.load(Ordering::Relaxed) || (&sender).write_all(&piece).is_err() {
+                if over.load(Ordering::Relaxed) || sender.write_all(&piece).is_err() {
                     return;
                 }
             }

@@ -112,7 +112,7 @@ fn trailers_after_large_chunks_are_read() {
         let mut wire: Vec<u8> =
             data.chunks(chunk_bytes).flat_map(|chunk| Framing::Chunked.piece(chunk)).collect();
         wire.extend(format!("0\r\n{trailers}\r\n").bytes());
-        let mut sender = pair.source.sender();
+        let mut sender = pair.source.handle();
         let sending = std::thread::spawn(move || std::io::Write::write_all(&mut sender, &wire));
         let download = pair.destination.response();
         assert!(download.body == data, "{chunk_bytes}: the complete body");

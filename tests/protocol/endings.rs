@@ -1,12 +1,11 @@
 //! Endings: when one side disconnects, the other is notified, and no truncated body looks complete.
 
 use std::io::Write;
-use std::net::TcpStream;
 use std::thread::{self, JoinHandle};
 
 use crate::support::{
-    Ask, DISCONNECTS, Ending, Framing, Relay, Wire, ask, assert_error, assert_uploaded, eventually,
-    is_pattern, pattern,
+    Ask, DISCONNECTS, Ending, Framing, Handle, Relay, Wire, ask, assert_error, assert_uploaded,
+    eventually, is_pattern, pattern,
 };
 
 const SOURCE_ERRED: &str = "Stream source raised an error";
@@ -214,7 +213,7 @@ fn a_destination_lost_before_the_first_byte_keeps_the_source_waiting() {
 }
 
 /// Sends pieces with this framing until the connection breaks.
-fn send_without_end(mut socket: TcpStream, framing: Framing) -> JoinHandle<()> {
+fn send_without_end(mut socket: Handle, framing: Framing) -> JoinHandle<()> {
     thread::spawn(move || {
         let piece = framing.piece(&vec![b'x'; 65_536]);
         while socket.write_all(&piece).is_ok() {}
@@ -228,7 +227,7 @@ fn a_source_that_keeps_sending_still_receives_its_502() {
         for (way, old) in DISCONNECTS.into_iter().flat_map(|way| [(way, false), (way, true)]) {
             let name = format!("{framing:?}, {way:?}, old: {old}");
             let mut pair = relay.pair_with(framing, if old { OLD } else { NEW });
-            let sending = send_without_end(pair.source.sender(), framing);
+            let sending = send_without_end(pair.source.handle(), framing);
             assert_eq!(pair.destination.head().status, 200, "{name}");
             pair.destination.body(3 << 20);
             pair.destination.leave(way);
@@ -302,10 +301,10 @@ fn a_source_may_half_close_after_its_body() {
     let data = pattern(6, 5 << 20);
     for framing in [Framing::Length(data.len()), Framing::Chunked] {
         let mut pair = relay.pair(framing);
-        let (mut sender, piece) = (pair.source.sender(), framing.piece(&data));
+        let (mut sender, piece) = (pair.source.handle(), framing.piece(&data));
         let sending = thread::spawn(move || {
             sender.write_all(&[&piece, framing.end()].concat()).expect("the upload");
-            sender.shutdown(std::net::Shutdown::Write).expect("shutdown");
+            sender.finish_sending();
         });
         let download = pair.destination.response();
         assert_eq!(download.ending, Ending::Complete, "{framing:?}");

@@ -11,31 +11,6 @@ use crate::support::{
 const BUSY: (u16, &str, Option<&str>) = (503, "TooBusyError", None);
 
 #[test]
-fn connections_are_bounded() {
-    let relay = Relay::start(&["--max-connections", "3"]);
-    let mut held: Vec<Wire> = (0..3).map(|_| relay.connect()).collect();
-    for wire in &mut held {
-        assert_eq!(wire.exchange(&ask("GET", "/ping")).status(), 200);
-    }
-    for _ in 0..5 {
-        let mut refused = relay.connect();
-        // The refusal can arrive before the request is sent.
-        let _ = refused.try_send(ask("GET", "/ping").bytes());
-        assert_error("one too many", &refused.response(), BUSY);
-        refused.expect_end();
-    }
-    for wire in &mut held {
-        assert_eq!(wire.exchange(&ask("GET", "/ping")).status(), 200, "those before are served");
-    }
-    held.pop();
-    eventually("a place is free", || {
-        let mut next = relay.connect();
-        let _ = next.try_send(ask("GET", "/ping").bytes());
-        (next.response().status() == 200).then_some(())
-    });
-}
-
-#[test]
 fn streams_are_bounded() {
     let unjoined = ["--max-unjoined-streams-per-address", "0"];
     let flags = [&["--max-streams", "2", "--retention", "100ms"], &unjoined[..]].concat();
@@ -63,7 +38,7 @@ fn a_slow_reader_throttles_its_source_and_loses_nothing() {
         let body = [&framing.piece(&data), framing.end()].concat();
         let sent = relay.fill(&mut pair.source, &body);
         assert!(relay.resident_bytes() < 64 << 20, "{}", relay.resident_bytes());
-        let mut sender = pair.source.sender();
+        let mut sender = pair.source.handle();
         let sending = thread::spawn(move || sender.write_all(&body[sent..]).expect("the rest"));
         let download = pair.destination.response();
         assert_eq!(download.ending, Ending::Complete, "{framing:?}");
@@ -83,7 +58,7 @@ fn stalled_readers_do_not_block_others() {
         relay.fill(&mut pair.source, &data);
     }
     let mut pair = relay.pair(Framing::Length(data.len()));
-    let mut sender = pair.source.sender();
+    let mut sender = pair.source.handle();
     thread::scope(|scope| {
         scope.spawn(|| sender.write_all(&data).expect("the upload"));
         let download = pair.destination.response();

@@ -2,6 +2,7 @@
 
 mod acked;
 mod bottleneck;
+mod connections;
 mod cors;
 mod create;
 mod curl;

@@ -62,7 +62,7 @@ fn pair_and_transfer(
     let (mut source, mut destination) = (relay.connect(), relay.connect());
     thread::scope(|scope| {
         let send = |request: Vec<u8>| {
-            let mut socket = source.sender();
+            let mut socket = source.handle();
             scope.spawn(move || std::io::Write::write_all(&mut socket, &request).expect("upload"))
         };
         match first {
@@ -231,7 +231,7 @@ fn a_request_pipelined_after_an_upload_is_served_after_it() {
             let data = pattern(3, size);
             let both = [upload.request(&id, &data), ask("GET", "/ping").bytes()].concat();
             let mut source = relay.connect();
-            let mut sender = source.sender();
+            let mut sender = source.handle();
             let sending = thread::spawn(move || {
                 std::io::Write::write_all(&mut sender, &both).expect("upload and ping");
             });
@@ -261,7 +261,7 @@ fn chunks_read_ahead_end_with_their_upload() {
     let after = pattern(6, 10 * CHUNK);
     rest.extend(Upload::LargeChunks.request(&next, &after));
     rest.extend(ask("GET", "/ping").bytes());
-    let mut sender = pair.source.sender();
+    let mut sender = pair.source.handle();
     let sending = thread::spawn(move || {
         std::io::Write::write_all(&mut sender, &rest).expect("the rest and two requests");
     });
@@ -384,7 +384,7 @@ fn a_trickle_after_bulk_data_is_forwarded_as_it_arrives() {
     let flood = pattern(4, 3 << 20);
     for framing in [Framing::Length(flood.len() + 20), Framing::Chunked] {
         let mut pair = relay.pair(framing);
-        let (mut sender, piece) = (pair.source.sender(), framing.piece(&flood));
+        let (mut sender, piece) = (pair.source.handle(), framing.piece(&flood));
         let sending = thread::spawn(move || {
             std::io::Write::write_all(&mut sender, &piece).expect("the flood");
         });

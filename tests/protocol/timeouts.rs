@@ -34,7 +34,7 @@ fn a_busy_transfer_never_counts_as_stalled() {
         for _ in 0..16 {
             // Each moves from the start, since the next pair may take its time.
             let mut pair = relay.pair(Framing::Chunked);
-            let (mut source, mut destination) = (pair.source.sender(), pair.destination.sender());
+            let (mut source, mut destination) = (pair.source.handle(), pair.destination.handle());
             let piece = &piece;
             scope.spawn(move || {
                 while now() < end {

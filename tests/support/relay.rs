@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::clock::eventually;
+use super::encrypted::{self, Certified};
 use super::process::{Finished, Process};
 use super::request::{Ask, ask};
 use super::response::Response;
@@ -21,6 +22,8 @@ pub(crate) const TRUSTING: [&str; 6] =
 pub(crate) struct Relay {
     process: Process,
     addresses: Vec<SocketAddr>,
+    /// Where its clients use TLS.
+    certified: Option<Certified>,
 }
 
 impl Relay {
@@ -37,7 +40,17 @@ impl Relay {
             command.args(["--listen", address]);
         }
         command.args(flags);
-        Relay::from_command(command, addresses.len())
+        if !encrypted::is_on() {
+            return Relay::from_command(command, addresses.len());
+        }
+        let certified = Certified::listening(&mut command);
+        let mut relay = Relay::from_command(command, addresses.len());
+        let front = eventually("the relay listens for HTTPS", || {
+            announced(&relay.process.stdout(), "https").first().copied()
+        });
+        certified.stand_before(&relay.addresses, front);
+        relay.certified = Some(certified);
+        relay
     }
 
     /// From a prepared command, with this number of listeners.
@@ -48,17 +61,17 @@ impl Relay {
     /// From a started process, with this number of listeners.
     pub(crate) fn from_process(mut process: Process, listeners: usize) -> Relay {
         let addresses = eventually("the relay listens", || {
-            let addresses = announced(&process.stdout());
+            let addresses = announced(&process.stdout(), "http");
             let ended = addresses.len() < listeners && process.ended();
             assert!(!ended, "the relay ended: {}", process.stderr());
             (addresses.len() == listeners).then_some(addresses)
         });
-        Relay { process, addresses }
+        Relay { process, addresses, certified: None }
     }
 
     /// From a started process that listens there, whether it announced that or not.
     pub(crate) fn at(process: Process, address: SocketAddr) -> Relay {
-        Relay { process, addresses: vec![address] }
+        Relay { process, addresses: vec![address], certified: None }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -159,6 +172,10 @@ impl Relay {
 
     /// Runs a closure while the relay is stopped, so that it reads all the input in one turn.
     pub(crate) fn while_stopped<T>(&self, act: impl FnOnce() -> T) -> T {
+        encrypted::with_begun(self.address(), || self.stop_for(act))
+    }
+
+    fn stop_for<T>(&self, act: impl FnOnce() -> T) -> T {
         self.signal(Signal::SIGSTOP);
         let path = format!("/proc/{}/stat", self.process.id());
         eventually("the relay is stopped", || {
@@ -193,10 +210,10 @@ pub(crate) fn stream_of(answer: &Response) -> String {
     answer.json()["stream"].as_str().expect("an id").to_owned()
 }
 
-fn announced(stdout: &str) -> Vec<SocketAddr> {
+fn announced(stdout: &str, scheme: &str) -> Vec<SocketAddr> {
     let complete = stdout.rsplit_once('\n').map_or("", |(complete, _)| complete);
-    let after =
-        |line: &str| line.split_once("listening on http://").map(|(_, rest)| rest.to_owned());
+    let mark = format!("listening on {scheme}://");
+    let after = |line: &str| line.split_once(&mark).map(|(_, rest)| rest.to_owned());
     let address = |rest: String| {
         let address =
             rest.split(|c: char| c.is_whitespace() || c == '/').next().unwrap_or_default();

@@ -2,11 +2,13 @@
 //! certificates of a test authority.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair,
 };
 use rdv::client::Options;
 use tempfile::TempDir;
@@ -18,6 +20,8 @@ use super::process::Process;
 pub(crate) struct Authority {
     directory: TempDir,
     issuer: Issuer<'static, KeyPair>,
+    /// How many certificates it has signed.
+    signed: AtomicUsize,
 }
 
 /// A server's certificate and key, as files.
@@ -48,7 +52,7 @@ impl Authority {
         let certificate = params.self_signed(&key).expect("a certificate");
         std::fs::write(directory.path().join("authority.pem"), certificate.pem())
             .expect("a certificate");
-        Authority { directory, issuer: Issuer::new(params, key) }
+        Authority { directory, issuer: Issuer::new(params, key), signed: AtomicUsize::new(0) }
     }
 
     /// The file of its certificate.
@@ -68,15 +72,35 @@ impl Authority {
         self.signed(&CertificateParams::new(vec![name.to_owned()]).expect("a certificate"))
     }
 
+    /// A certificate for a client with this common name.
+    pub(crate) fn client(&self, name: &str) -> Identity {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.signed(&params)
+    }
+
     /// The same with custom certificate options.
     pub(crate) fn signed(&self, params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        let place = |name: &str| self.directory.path().join(name);
-        let identity = Identity { certificate: place("server.pem"), key: place("server.key") };
+        let number = self.signed.fetch_add(1, Ordering::Relaxed);
+        let place = |kind: &str| self.directory.path().join(format!("{number}.{kind}"));
+        let identity = Identity { certificate: place("pem"), key: place("key") };
         std::fs::write(&identity.certificate, certificate.pem()).expect("a certificate");
         std::fs::write(&identity.key, key.serialize_pem()).expect("a certificate");
         identity
+    }
+}
+
+impl Identity {
+    pub(crate) fn certificate(&self) -> &Path {
+        &self.certificate
+    }
+
+    pub(crate) fn key(&self) -> &Path {
+        &self.key
     }
 }
 

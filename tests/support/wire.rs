@@ -1,21 +1,26 @@
 //! A raw HTTP/1.x client on one socket: it sends exact bytes and reports how responses ended.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::clock::TEST_TIMEOUT;
+use super::encrypted::{self, Handle, Session};
 use super::request::Ask;
 use super::response::{Ending, Head, Response};
 
 /// One connection, and the bytes received on it but not yet taken.
 pub(crate) struct Wire {
     stream: TcpStream,
+    /// Its TLS session, where tests run over TLS.
+    session: Option<Session>,
     received: Vec<u8>,
     incoming: Incoming,
 }
@@ -40,14 +45,20 @@ enum Arrival {
 
 impl Wire {
     pub(crate) fn connect(address: SocketAddr) -> Wire {
-        let stream =
-            TcpStream::connect_timeout(&address, TEST_TIMEOUT).expect("connect to the relay");
-        Wire::over(stream)
+        Wire::try_connect(address).expect("connect to the relay")
     }
 
     /// Connects, unless nothing listens.
     pub(crate) fn try_connect(address: SocketAddr) -> Option<Wire> {
-        TcpStream::connect_timeout(&address, TEST_TIMEOUT).ok().map(Wire::over)
+        if let Some((stream, session)) = encrypted::begun(address) {
+            let mut wire = Wire::over(stream);
+            wire.session = Some(session);
+            return Some(wire);
+        }
+        let front = encrypted::front_of(address);
+        let target = front.as_ref().map_or(address, |(front, _)| *front);
+        let stream = TcpStream::connect_timeout(&target, TEST_TIMEOUT).ok()?;
+        Some(Wire::over(stream).with_session(front))
     }
 
     /// Connects to a Unix socket; methods specific to TCP do not work on it.
@@ -60,8 +71,26 @@ impl Wire {
     pub(crate) fn connect_narrow(address: SocketAddr) -> Wire {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("socket");
         socket.set_recv_buffer_size(4096).expect("SO_RCVBUF");
-        socket.connect(&address.into()).expect("connect to the relay");
-        Wire::over(socket.into())
+        let front = encrypted::front_of(address);
+        let target = front.as_ref().map_or(address, |(front, _)| *front);
+        socket.connect(&target.into()).expect("connect to the relay");
+        Wire::over(socket.into()).with_session(front)
+    }
+
+    /// Connects to an HTTPS address with this configuration.
+    pub(crate) fn encrypted(address: SocketAddr, config: Arc<ClientConfig>) -> Wire {
+        let stream = TcpStream::connect_timeout(&address, TEST_TIMEOUT).expect("connect");
+        Wire::over(stream).with_session(Some((address, config)))
+    }
+
+    /// Disconnects with a FIN, but without `close_notify`, as a cut connection does.
+    pub(crate) fn cut(mut self) {
+        self.session = None;
+    }
+
+    fn with_session(mut self, front: Option<(SocketAddr, Arc<ClientConfig>)>) -> Wire {
+        self.session = front.map(|(_, config)| Session::begin(&self.stream, config));
+        self
     }
 
     /// Uses an existing connection.
@@ -72,18 +101,32 @@ impl Wire {
 
     /// Speaks over a connection of which these bytes were received, but not yet taken.
     pub(crate) fn resumed(stream: TcpStream, received: Vec<u8>) -> Wire {
-        Wire { received, ..Wire::over(stream) }
+        let mut wire = Wire::over(stream);
+        wire.received = received;
+        wire
     }
 
     fn timed(stream: TcpStream) -> Wire {
         stream.set_read_timeout(Some(TEST_TIMEOUT)).expect("SO_RCVTIMEO");
         stream.set_write_timeout(Some(TEST_TIMEOUT)).expect("SO_SNDTIMEO");
-        Wire { stream, received: Vec::new(), incoming: Incoming::Over(Ending::Complete) }
+        Wire {
+            stream,
+            session: None,
+            received: Vec::new(),
+            incoming: Incoming::Over(Ending::Complete),
+        }
     }
 
     /// A second handle on the same socket, for a thread that sends while this one reads.
     pub(crate) fn sender(&self) -> TcpStream {
+        assert!(self.session.is_none(), "two threads cannot share a session");
         self.stream.try_clone().expect("dup")
+    }
+
+    /// A second handle on the same connection, plain or with TLS.
+    pub(crate) fn handle(&self) -> Handle {
+        let socket = self.stream.try_clone().expect("dup");
+        Handle { socket, session: self.session.clone() }
     }
 
     /// Sends all of it.
@@ -94,7 +137,10 @@ impl Wire {
     /// Sends all of it, or returns the error; a peer that neither reads nor closes is a failure of
     /// the test.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        let sent = (&self.stream).write_all(bytes.as_ref());
+        let sent = match &self.session {
+            Some(session) => session.write_all(&self.stream, bytes.as_ref()),
+            None => (&self.stream).write_all(bytes.as_ref()),
+        };
         let stalled = matches!(&sent, Err(error) if error.kind() == ErrorKind::WouldBlock);
         assert!(!stalled, "the relay neither takes more nor closes");
         sent
@@ -108,7 +154,10 @@ impl Wire {
     /// Sends until the write would block; `None` once the connection is broken.
     pub(crate) fn send_what_fits(&mut self, bytes: &[u8]) -> Option<usize> {
         self.stream.set_nonblocking(true).expect("O_NONBLOCK");
-        let sent = (&self.stream).write(bytes);
+        let sent = match &self.session {
+            Some(session) => session.write(&self.stream, bytes),
+            None => (&self.stream).write(bytes),
+        };
         self.stream.set_nonblocking(false).expect("O_NONBLOCK");
         match sent {
             Ok(count) => Some(count),
@@ -290,8 +339,21 @@ impl Wire {
 
     fn receive(&mut self) -> Arrival {
         let mut buffer = [0; 16 * 1024];
-        match self.stream.read(&mut buffer) {
-            Ok(0) => Arrival::End(Ending::Closed),
+        let read = match &self.session {
+            Some(session) => session.read(&self.stream, &mut buffer),
+            None => self.stream.read(&mut buffer),
+        };
+        match read {
+            Ok(0) => {
+                let truncated = self.session.is_some() && self.is_within_a_body();
+                assert!(!truncated, "a truncated body ended with close_notify");
+                Arrival::End(Ending::Closed)
+            }
+            // Without close_notify a body that only the end delimits is not complete.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                let unframed = matches!(self.incoming, Incoming::UntilClose);
+                Arrival::End(if unframed { Ending::Reset } else { Ending::Closed })
+            }
             Ok(count) => {
                 self.received.extend_from_slice(&buffer[..count]);
                 Arrival::Bytes
@@ -299,6 +361,15 @@ impl Wire {
             Err(error) if error.kind() == ErrorKind::Interrupted => Arrival::Bytes,
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Arrival::End(Ending::Reset),
             Err(error) => panic!("no byte received ({error}) after {:?}", self.shown()),
+        }
+    }
+
+    /// Whether the body that is being read has a declared end, which was not received.
+    fn is_within_a_body(&self) -> bool {
+        match self.incoming {
+            Incoming::Length(left) => left > self.received.len() as u64,
+            Incoming::Chunked(_) => true,
+            Incoming::UntilClose | Incoming::Over(_) => false,
         }
     }
 
@@ -336,6 +407,10 @@ impl Wire {
     pub(crate) fn assert_silent(&mut self) {
         assert!(self.received.is_empty(), "bytes received: {:?}", self.shown());
         self.stream.set_nonblocking(true).expect("O_NONBLOCK");
+        if let Some(session) = &self.session {
+            assert!(session.is_silent(&self.stream), "not silent");
+            return self.stream.set_nonblocking(false).expect("O_NONBLOCK");
+        }
         let found = self.stream.peek(&mut [0; 256]);
         self.stream.set_nonblocking(false).expect("O_NONBLOCK");
         let silent = matches!(&found, Err(error) if error.kind() == ErrorKind::WouldBlock);
@@ -344,11 +419,12 @@ impl Wire {
 
     /// Sends FIN and continues to read.
     pub(crate) fn finish_sending(&mut self) {
-        self.stream.shutdown(Shutdown::Write).expect("shutdown");
+        self.handle().finish_sending();
     }
 
     /// Disconnects with a reset instead of a FIN.
-    pub(crate) fn reset(self) {
+    pub(crate) fn reset(mut self) {
+        self.session = None;
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
     }
 
@@ -362,6 +438,14 @@ impl Wire {
 
     fn shown(&self) -> String {
         String::from_utf8_lossy(&self.received[..self.received.len().min(300)]).into_owned()
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if let Some(session) = &self.session {
+            session.end(&self.stream);
+        }
     }
 }
 

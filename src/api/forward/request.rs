@@ -17,6 +17,8 @@ pub struct Forwarding<'f> {
     pub prefix: &'f str,
     /// The client's address, taken from its connection.
     pub peer: IpAddr,
+    /// The scheme of the client's connection: `http` or `https`.
+    pub scheme: &'static str,
     /// Whether the client is a proxy that is trusted to identify its own clients.
     pub trusted: bool,
     /// Whether fields with `_` in their names pass, too. Programs that read a head into variables
@@ -134,7 +136,7 @@ fn forwarded<'o>(
     clients.extend_from_slice(to.peer.to_canonical().to_string().as_bytes());
     writer = writer.field("X-Forwarded-For", &carried(&clients, to.body));
     if !said("X-Forwarded-Proto") {
-        writer = writer.field("X-Forwarded-Proto", b"http");
+        writer = writer.field("X-Forwarded-Proto", to.scheme.as_bytes());
     }
     if let Some(host) = head.host().filter(|host| !host.is_empty() && !said("X-Forwarded-Host")) {
         writer = writer.field("X-Forwarded-Host", host);

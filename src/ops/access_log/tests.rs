@@ -63,6 +63,8 @@ impl Case<'_> {
         let head = parse(self.head, &mut slots, &limits).ok().flatten();
         let capture = head.map(|head| Capture::new(&head, &names, false));
         let entry = Entry {
+            tls_version: Some("TLSv1.3"),
+            client_subject: Some("CN=ci"),
             peer: self.peer,
             request: capture.as_ref(),
             received_ms: RECEIVED_MS,

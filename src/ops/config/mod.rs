@@ -13,6 +13,7 @@ pub use table::{NO_SETTINGS, SettingKey, one_line};
 
 use super::Settings;
 use super::sockets::TOKENS;
+use super::tls;
 use crate::ops::cause;
 use clap::{ArgMatches, FromArgMatches};
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ pub const DEFAULT_FILE: &str = "/etc/rdv/rdv.toml";
 
 /// Settings that cannot change until the process is replaced: sockets and pipes are created with
 /// them.
-pub const NEEDS_RESTART: [&str; 7] = [
+pub const NEEDS_RESTART: [&str; 8] = [
     "listen",
     "pipe-size",
     "max-pipes",
@@ -34,6 +35,7 @@ pub const NEEDS_RESTART: [&str; 7] = [
     "congestion-control",
     "admin-listen",
     "socket-listen",
+    "tls-listen",
 ];
 
 /// The origin of a value.
@@ -143,11 +145,9 @@ impl Sources {
         };
         given.extend(table::environment(&self.environment)?);
         given.extend(self.flags.clone());
-        Ok(Configuration {
-            settings: settings(&given)?,
-            given,
-            file: text.is_some().then(|| path.clone()),
-        })
+        let mut settings = settings(&given)?;
+        settings.tls.prepare()?;
+        Ok(Configuration { settings, given, file: text.is_some().then(|| path.clone()) })
     }
 }
 
@@ -176,11 +176,17 @@ impl Configuration {
                 None => newer.given.remove(name),
             };
         }
-        // Tokens were read with `newer`; nothing here waits for a disk.
+        // Files were read with `newer`; nothing here waits for a disk.
+        let files = std::mem::take(&mut newer.settings.tls);
         let tokens = newer.settings.sockets.socket_tokens.take();
         let mut texts = newer.given.clone();
         texts.remove(TOKENS);
+        tls::FILES.iter().for_each(|name| _ = texts.remove(*name));
         newer.settings = settings(&texts)?;
+        let renewed = newer.settings.tls.adopt(files, &self.settings.tls);
+        if renewed && !changes.applied.iter().any(|name| tls::FILES.contains(&name.as_str())) {
+            changes.applied.push(tls::FILES[0].to_owned());
+        }
         newer.settings.sockets.socket_tokens = tokens;
         let same_tokens =
             self.settings.sockets.socket_tokens == newer.settings.sockets.socket_tokens;

@@ -25,6 +25,8 @@ impl Path {
 /// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnPhase {
+    /// Performing the TLS handshake.
+    Handshake,
     /// Reading a request head, or idle.
     Head,
     /// Reading a JSON body.
@@ -55,7 +57,8 @@ pub enum ConnPhase {
 
 impl ConnPhase {
     /// All values, in the order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
+        Self::Handshake,
         Self::Head,
         Self::Json,
         Self::Pushing,
@@ -74,6 +77,7 @@ impl ConnPhase {
     /// Returns the label's value.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Handshake => "handshake",
             Self::Head => "head",
             Self::Json => "json",
             Self::Pushing => "pushing",
@@ -104,6 +108,38 @@ pub(super) const OTHER_STATUS: &str = "other";
 /// Returns the index of a status in [`STATUSES`], or their count for any other status.
 pub(super) fn status_number(status: u16) -> usize {
     STATUSES.binary_search(&status).unwrap_or(STATUSES.len())
+}
+
+/// How a TLS handshake ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeEnd {
+    /// The connection is encrypted.
+    Complete,
+    /// One side refused the other, or the client left.
+    Failed,
+    /// It was not complete in time.
+    TimedOut,
+    /// The client sent plain HTTP.
+    Plain,
+    /// There were too many others.
+    Refused,
+}
+
+impl HandshakeEnd {
+    /// All values, in the order of their numbers.
+    pub const ALL: [Self; 5] =
+        [Self::Complete, Self::Failed, Self::TimedOut, Self::Plain, Self::Refused];
+
+    /// Returns the label's value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+            Self::TimedOut => "timeout",
+            Self::Plain => "plain",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use labels::{ConnPhase, Path};
+pub use labels::{ConnPhase, HandshakeEnd, Path};
 pub use metrics_format::MetricsFormat;
 pub use scraped::RelayStats;
 pub use settings::MetricsSettings;
@@ -28,6 +28,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use scraped::Scraped;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The `Content-Type` of the text returned by [`Metrics::render`].
@@ -52,6 +53,15 @@ const REFUSALS: Name = Name {
 const RELAYED: Name =
     Name { name: "rdv_relayed", help: "Body bytes handed to destinations, by the way they took" };
 
+const HANDSHAKES: Name =
+    Name { name: "rdv_tls_handshakes", help: "TLS handshakes, by how they ended" };
+
+/// Maximum client subjects with a series of their own; the others share one.
+const SUBJECTS_MAX: usize = 100;
+
+/// The label of those others.
+const OTHER_SUBJECT: &str = "other";
+
 type RequestLabels = [(&'static str, Cow<'static, str>); 2];
 
 /// All metrics.
@@ -69,6 +79,9 @@ pub struct Metrics {
     /// Turns so far, and the time they took: a histogram does not show its sum.
     turns: (u64, Duration),
     accept_pauses: Counter,
+    handshakes: [Counter; HandshakeEnd::ALL.len()],
+    client_subjects: Family<[(&'static str, Cow<'static, str>); 1], Counter>,
+    subjects: BTreeSet<Box<str>>,
     scraped: Scraped,
 }
 
@@ -82,8 +95,22 @@ impl Metrics {
             "Requests answered, by route and status",
             Family::clone(&requests),
         );
+        let client_subjects = Family::default();
+        registry.register(
+            "rdv_tls_client_connections",
+            "TLS connections with a client certificate, by its subject",
+            Family::clone(&client_subjects),
+        );
         Self {
             requests,
+            client_subjects,
+            subjects: BTreeSet::new(),
+            handshakes: family(
+                &mut registry,
+                HANDSHAKES,
+                "result",
+                HandshakeEnd::ALL.map(HandshakeEnd::name),
+            ),
             answered: Box::new([const { [const { None }; STATUSES.len() + 1] }; _]),
             refusals: family(&mut registry, REFUSALS, "reason", Busy::ALL.map(Busy::name)),
             relayed: byte_counters(&mut registry, RELAYED, "path", Path::ALL.map(Path::name)),
@@ -169,6 +196,24 @@ impl Metrics {
     /// Returns the number of relayed body bytes.
     pub fn relayed_total(&self) -> u64 {
         self.relayed.iter().map(Counter::get).sum()
+    }
+
+    /// Counts the end of a TLS handshake.
+    pub fn handshake(&self, end: HandshakeEnd) {
+        self.handshakes[end as usize].inc();
+    }
+
+    /// Counts a connection with a client certificate of this subject. An authority of the operator
+    /// vouches for it, but may do so for many.
+    pub fn client_subject(&mut self, subject: &str) {
+        let known = self.subjects.contains(subject);
+        if !known && self.subjects.len() < SUBJECTS_MAX {
+            self.subjects.insert(subject.into());
+        }
+        let label = if known || self.subjects.contains(subject) { subject } else { OTHER_SUBJECT };
+        let series =
+            self.client_subjects.get_or_create_owned(&[("subject", label.to_owned().into())]);
+        series.inc();
     }
 
     /// Counts a pause of accepting.

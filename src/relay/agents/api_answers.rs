@@ -10,7 +10,7 @@ use crate::http::framing::Framing;
 use crate::http::head::Version;
 use crate::mux::frame::DATA_MAX_BYTES;
 use crate::relay::io::{Io, Slot};
-use crate::splice::copy::{self, Read};
+use crate::splice::copy::Read;
 
 /// Bytes per read of a head.
 const READ_BYTES: usize = 16 << 10;
@@ -52,7 +52,7 @@ impl ApiRequests {
         if !conn.readable {
             return false;
         }
-        match copy::read(&conn.socket, &mut scratch[..most]) {
+        match conn.read(&mut scratch[..most]) {
             Ok(Read::Moved(count)) => {
                 if count < most {
                     conn.drained_of_input();

@@ -114,6 +114,7 @@ impl ApiRequests {
             rest: parsed.target,
             prefix: "",
             peer: sessions[agent].peer.ip(),
+            scheme: io.conns[sessions[agent].conn].scheme(),
             trusted: false,
             underscores: io.settings.sockets.pass_underscores,
             correlation_id,

@@ -14,7 +14,7 @@ use crate::mux::handshake::Dialect;
 use crate::relay::http1::{Request, fail, send_continue};
 use crate::relay::io::{CloseMode, ConnId, Io, Slot};
 use crate::rendezvous::transfer::Delimiter;
-use crate::splice::copy::{self, Read};
+use crate::splice::copy::Read;
 use slab::Slab;
 use std::time::Duration;
 
@@ -120,7 +120,7 @@ impl Calls {
             if !conn.readable || room == 0 {
                 return;
             }
-            match copy::read(&conn.socket, &mut scratch[..room]) {
+            match conn.read(&mut scratch[..room]) {
                 Ok(Read::Moved(count)) => {
                     if count < room {
                         conn.drained_of_input();

@@ -93,6 +93,7 @@ pub(super) fn head(
         rest,
         prefix,
         peer,
+        scheme: conn.scheme(),
         trusted,
         underscores,
         correlation_id,

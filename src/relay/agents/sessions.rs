@@ -9,7 +9,7 @@ use crate::mux::frame::CancelReason;
 use crate::mux::session::{Closed, Event, close};
 use crate::ops::random_ids::RandomIds;
 use crate::relay::io::{CloseMode, ConnId, Flushed, Io, Slot};
-use crate::splice::copy::{self, Read};
+use crate::splice::copy::Read;
 use slab::Slab;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -208,7 +208,7 @@ impl Sessions {
         let now = io.now.monotonic;
         let mut scratch = io.scratch.lend();
         let asked = budget.read_bytes();
-        let read = match copy::read(&conn.socket, &mut scratch[..asked]) {
+        let read = match conn.read(&mut scratch[..asked]) {
             Ok(Read::Moved(count)) => {
                 agent.bytes_in += count as u64;
                 if count < asked {

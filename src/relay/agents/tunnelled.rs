@@ -18,7 +18,7 @@ use crate::relay::io::{CloseMode, Conn, ConnId, Flushed, Io, Note, OnFlushed, Pe
 use crate::relay::transfers::{Begin, Owner, Transfers, feed_prefix};
 use crate::rendezvous::Transfer;
 use crate::rendezvous::transfer::Delimiter;
-use crate::splice::copy::{self, Read};
+use crate::splice::copy::Read;
 
 /// Bytes per read of an answer's head. Body bytes received with it are copied.
 pub const HEAD_READ_BYTES: usize = 4096;
@@ -76,7 +76,7 @@ impl Tunnels {
             Framing::Chunked => Delimiter::Chunks,
         };
         let mut transfer =
-            Transfer::new(framing, delimiter, head, !io.settings.no_splice).head_at_once();
+            Transfer::new(framing, delimiter, head, io.splices(client, id)).head_at_once();
         io.conns[client].carry = request.rest.to_vec();
         let invites = request.head.expect == Expect::Continue;
         feed_prefix(&mut io.conns[client], invites, &mut transfer);
@@ -235,7 +235,7 @@ impl Tunnels {
         }
         journal.answered(conn, answer.status);
         let delimiter = delimiter.unwrap_or(Delimiter::Length);
-        let splice = !io.settings.no_splice;
+        let splice = io.splices(client, id);
         let mut transfer = match framing {
             Some(framing) => Transfer::new(framing, delimiter, head, splice).head_at_once(),
             None => Transfer::upgraded(head, splice),
@@ -301,10 +301,12 @@ impl Tunnels {
 /// Reads more of the head of an answer; returns 0 if nothing is readable now.
 fn read_more(conn: &mut Conn) -> Result<usize, Failure> {
     let filled = conn.carry.len();
-    conn.carry.resize(filled + HEAD_READ_BYTES, 0);
-    let result = copy::read(&conn.socket, &mut conn.carry[filled..]);
+    let mut carry = std::mem::take(&mut conn.carry);
+    carry.resize(filled + HEAD_READ_BYTES, 0);
+    let result = conn.read(&mut carry[filled..]);
     let count = if let Ok(Read::Moved(count)) = result { count } else { 0 };
-    conn.carry.truncate(filled + count);
+    carry.truncate(filled + count);
+    conn.carry = carry;
     match result {
         Ok(Read::Moved(count)) => {
             if count < HEAD_READ_BYTES {

@@ -7,7 +7,7 @@ use super::tunnelled::TunnelledCall;
 use crate::api::Failure;
 use crate::relay::http1::{Request, answer};
 use crate::relay::io::{CloseMode, ConnId, Flushed, Io, PeerEnd, Slot};
-use crate::splice::copy::{self, Read};
+use crate::splice::copy::Read;
 use slab::Slab;
 use uuid::Uuid;
 
@@ -99,7 +99,7 @@ impl Tunnels {
         let mut over = io.conns.flush(id) == Flushed::Failed;
         let conn = &mut io.conns[id];
         if conn.readable && !over {
-            match copy::read(&conn.socket, &mut [0; 64]) {
+            match conn.read(&mut [0; 64]) {
                 Ok(Read::Blocked) => conn.readable = false,
                 Ok(Read::Moved(_) | Read::Eof) | Err(_) => over = true,
             }

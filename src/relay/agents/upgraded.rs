@@ -8,7 +8,6 @@ use crate::relay::io::{ConnId, Io, PeerEnd, Slot};
 use crate::relay::transfers::{Begin, Finished, Owner, Transfers, feed_prefix};
 use crate::rendezvous::transfer::Delimiter;
 use crate::rendezvous::{Transfer, TransferOutcome};
-use std::net::Shutdown;
 
 /// Begins the direction from the client; that from the tunnel began with the 101.
 pub(super) fn begin(
@@ -31,7 +30,7 @@ pub(super) fn begin(
     }
     // It may last for months, and does not count as load.
     io.conns.end_request(client);
-    let mut transfer = Transfer::upgraded(Vec::new(), !io.settings.no_splice);
+    let mut transfer = Transfer::upgraded(Vec::new(), io.splices(client, id));
     feed_prefix(&mut io.conns[client], false, &mut transfer);
     let (owner, delimiter) = (Owner::Request(slot), Delimiter::Close);
     let begin = Begin {
@@ -53,9 +52,11 @@ pub(super) fn begin(
 /// ends both.
 pub(super) fn continues(io: &mut Io, tunnel: ConnId, finished: &Finished) -> bool {
     let Finished { source, destination, .. } = *finished;
-    let passed = finished.outcome == TransferOutcome::Complete
-        && io.conns[destination].socket.shutdown(Shutdown::Write).is_ok();
-    if !passed {
+    if finished.outcome != TransferOutcome::Complete {
+        return false;
+    }
+    io.conns[destination].end_output();
+    if io.conns[destination].shut_down_write().is_err() {
         return false;
     }
     io.conns.set_deadline(source, None);

@@ -5,12 +5,15 @@ use crate::api::access::{self, Arrival, Policy};
 use crate::api::preview::is_preview;
 use crate::api::{Audience, Failure, PathRoute, Route, agent_host, paths, route};
 use crate::http::head::{FieldSlots, RequestHead};
+use crate::http::host::Authority;
 use crate::http::negotiate::names_html;
 use crate::relay::http1::{self, JsonPurpose, Request, Step, answer};
 use crate::relay::io::{ConnId, Http, ListenerKind, Role};
 use crate::relay::pages;
+use crate::relay::process::Endpoint;
 use crate::web;
 use serde_json::json;
+use std::net::SocketAddr;
 
 /// Maximum pipelined requests of one connection in one turn, before others have theirs.
 const REQUESTS_PER_TURN: usize = 16;
@@ -79,9 +82,31 @@ impl EventLoop {
             self.io.conns[id].reply.form.exclude_page();
         }
         match begun {
+            Ok(()) if self.redirects(id) => self.redirect(id, request),
             Ok(()) => self.dispatch(id, request, route),
             Err(failure) => request.refuse(&mut self.io, id, &failure),
         }
+    }
+
+    /// Whether requests of a connection are redirected to HTTPS.
+    fn redirects(&self, id: ConnId) -> bool {
+        let conn = &self.io.conns[id];
+        self.io.settings.tls.http_redirect
+            && conn.listener == ListenerKind::Public
+            && !conn.is_tls()
+    }
+
+    /// Redirects a request to HTTPS, with its method and body (308).
+    fn redirect(&mut self, id: ConnId, request: Request<'_, '_>) -> usize {
+        let port = self.listeners.addresses(Endpoint::Tls).first().map_or(443, SocketAddr::port);
+        let Some(location) = https_location(request.head, port) else {
+            return request.refuse(&mut self.io, id, &Failure::NotTls);
+        };
+        let (used, read) = request.without_body();
+        answer::respond(&mut self.io, id, (308, read), b"", |head| {
+            head.field("Location", location.as_bytes()).content_length(0)
+        });
+        used
     }
 
     /// Returns the route of a request, as this relay is configured.
@@ -214,7 +239,7 @@ impl EventLoop {
                 streams.exists_at_path(io, id, (path, request.head.query), read);
             }
             PathRoute::About => {
-                let text = paths::text(&pages::origin(request.head));
+                let text = paths::text(&pages::origin(&io.conns[id], request.head));
                 answer::text_of_now(io, id, &text, read);
             }
             PathRoute::NotAllowed(allow) => {
@@ -258,6 +283,15 @@ impl EventLoop {
         };
         access::check(head, route, &arrival, &policy).map_err(Failure::Denied)
     }
+}
+
+/// Returns the URL of a request on the port of HTTPS; `None` without a host.
+fn https_location(head: &RequestHead<'_, '_>, port: u16) -> Option<String> {
+    let host = head.host().and_then(|host| str::from_utf8(host).ok())?;
+    let host = Authority::parse(host)?.host;
+    let query = head.query.map(|query| format!("?{query}")).unwrap_or_default();
+    let port = if port == 443 { String::new() } else { format!(":{port}") };
+    (!host.is_empty()).then(|| format!("https://{host}{port}{}{query}", head.path))
 }
 
 /// Returns the page at `/`.

@@ -8,7 +8,7 @@ use crate::api::Failure;
 use crate::http::head::Version;
 use crate::relay::io::{CloseMode, ConnId, Flushed, Http, Io, OnFlushed, Role, ServingMode};
 use crate::rendezvous::transfer::Delimiter;
-use crate::splice::copy::{self, Read};
+use crate::splice::copy::Read;
 
 /// Bytes per discarding read; nothing is copied.
 const DISCARD_BYTES: usize = 256 << 10;
@@ -40,6 +40,14 @@ pub fn flush(io: &mut Io, id: ConnId) {
 
 /// Continues after a response that has been sent.
 pub fn follow(io: &mut Io, id: ConnId, after: OnFlushed) {
+    if !after.keeps_alive() {
+        io.conns[id].end_output();
+    }
+    proceed(io, id, after);
+}
+
+/// The same after a response that may be incomplete.
+fn proceed(io: &mut Io, id: ConnId, after: OnFlushed) {
     let Io { conns, journal, now, .. } = io;
     journal.ended(&mut conns[id], *now);
     match after {
@@ -57,7 +65,7 @@ pub fn follow(io: &mut Io, id: ConnId, after: OnFlushed) {
 /// A response delimited by the end of the connection ends with a reset; any other with a FIN before
 /// its length or its last chunk. Then the requests that were sent ahead are read first: closing
 /// with those unread would send a reset, which could destroy the tail of an earlier response that
-/// was already reported as complete to its other side.
+/// was already reported as complete to its other side. With TLS it has no `close_notify` either.
 pub fn cut(io: &mut Io, id: ConnId, delimiter: Delimiter) {
     if io.conns[id].is_closing() {
         return;
@@ -65,7 +73,7 @@ pub fn cut(io: &mut Io, id: ConnId, delimiter: Delimiter) {
     if delimiter == Delimiter::Close {
         io.conns.close(id, CloseMode::Reset);
     } else {
-        follow(io, id, OnFlushed::Close);
+        proceed(io, id, OnFlushed::Close);
     }
 }
 
@@ -92,6 +100,7 @@ fn await_request(io: &mut Io, id: ConnId) {
     // the unsent part of the answer before it.
     let sent_ahead = conn.reply.version == Version::Http10 && !conn.is_idle();
     if sent_ahead || (draining && conn.is_idle()) {
+        io.conns[id].end_output();
         return close_or_linger(io, id);
     }
     let more = conn.readable || !conn.carry.is_empty();
@@ -99,6 +108,12 @@ fn await_request(io: &mut Io, id: ConnId) {
     if more {
         io.conns.enqueue(id);
     }
+}
+
+/// Closes a connection between two requests.
+pub(super) fn close_idle(io: &mut Io, id: ConnId) {
+    io.conns[id].end_output();
+    close(io, id);
 }
 
 /// Closes a connection as far as HTTP/1 is concerned.
@@ -119,7 +134,7 @@ pub fn linger(io: &mut Io, id: ConnId) {
         "a connection is answered for the last time once"
     );
     let room = io.conns.lingering() < io.settings.max_lingering;
-    if !room || io.conns[id].socket.shutdown(std::net::Shutdown::Write).is_err() {
+    if !room || io.conns[id].shut_down_write().is_err() {
         return close(io, id);
     }
     let discard_left = u32::try_from(io.settings.linger_bytes).unwrap_or(u32::MAX);
@@ -135,18 +150,19 @@ pub(super) fn discard(io: &mut Io, id: ConnId) {
     let conn = &mut io.conns[id];
     let mut over = false;
     let mut budget = DISCARDS_PER_TURN;
-    while let Role::Http(Http::Lingering { discard_left }) = &mut conn.role
+    while let Role::Http(Http::Lingering { discard_left }) = conn.role
         && conn.readable
-        && *discard_left > 0
+        && discard_left > 0
         && budget > 0
         && !over
     {
         budget -= 1;
-        let most = DISCARD_BYTES.min(scratch.len()).min(*discard_left as usize);
-        match copy::discard(&conn.socket, &mut scratch[..most]) {
+        let most = DISCARD_BYTES.min(scratch.len()).min(discard_left as usize);
+        match conn.discard(&mut scratch[..most]) {
             Ok(Read::Moved(count)) => {
-                *discard_left =
+                let discard_left =
                     discard_left.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
+                conn.role = Role::Http(Http::Lingering { discard_left });
             }
             Ok(Read::Blocked) => conn.readable = false,
             Ok(Read::Eof) | Err(_) => over = true,

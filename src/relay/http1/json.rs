@@ -6,7 +6,7 @@ use crate::api::Failure;
 use crate::http::framing::Framing;
 use crate::http::head::Expect;
 use crate::relay::io::{CloseMode, ConnId, Io, Slot};
-use crate::splice::copy;
+use crate::splice::copy::Read;
 use uuid::Uuid;
 
 /// The purpose of a JSON body.
@@ -89,8 +89,8 @@ impl Http1 {
         let mut budget = io.conns.queue.share();
         let read_bytes = JsonBody::read_bytes(budget);
         while budget > 0 && self.bodies.contains(slot.key()) && io.conns[id].readable {
-            match copy::read(&io.conns[id].socket, &mut scratch[..read_bytes]) {
-                Ok(copy::Read::Moved(count)) => {
+            match io.conns[id].read(&mut scratch[..read_bytes]) {
+                Ok(Read::Moved(count)) => {
                     budget = budget.saturating_sub(count);
                     if count < read_bytes {
                         io.conns[id].drained_of_input();
@@ -104,8 +104,8 @@ impl Http1 {
                         return step;
                     }
                 }
-                Ok(copy::Read::Blocked) => io.conns[id].readable = false,
-                Ok(copy::Read::Eof) => {
+                Ok(Read::Blocked) => io.conns[id].readable = false,
+                Ok(Read::Eof) => {
                     self.bodies.remove(slot.key());
                     answer::failure(io, id, &Failure::BodyBroken, true);
                 }

@@ -4,6 +4,7 @@
 
 pub mod answer;
 mod follow;
+mod handshake;
 mod json;
 mod json_body;
 mod request;
@@ -120,6 +121,7 @@ impl Http1 {
     /// Runs a turn of a connection that HTTP/1 owns.
     pub fn ready(&mut self, io: &mut Io, id: ConnId, state: Http) -> Step {
         match state {
+            Http::Handshake => return handshake::advance(io, id),
             Http::Head => return Step::Heads,
             Http::Json(slot) => return self.read_json(io, id, slot),
             Http::Answering(_) => follow::flush(io, id),
@@ -131,7 +133,8 @@ impl Http1 {
     /// Handles a timeout.
     pub fn timeout(&mut self, io: &mut Io, id: ConnId, state: Http) {
         match state {
-            Http::Head if io.conns[id].carry.is_empty() => follow::close(io, id),
+            Http::Handshake => handshake::timeout(io, id),
+            Http::Head if io.conns[id].carry.is_empty() => follow::close_idle(io, id),
             Http::Head => {
                 let why = Failure::RequestTimeout("The request head did not come in time");
                 let received = std::mem::take(&mut io.conns[id].carry);
@@ -157,6 +160,7 @@ impl Http1 {
 /// Returns the phase of a connection, for the metrics.
 pub fn phase(state: Http) -> ConnPhase {
     match state {
+        Http::Handshake => ConnPhase::Handshake,
         Http::Head => ConnPhase::Head,
         Http::Json(_) => ConnPhase::Json,
         Http::Answering(_) => ConnPhase::Answering,

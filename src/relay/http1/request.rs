@@ -8,7 +8,7 @@ use crate::http::framing::Framing;
 use crate::http::head::{self, FieldSlots, HeadLimits, RequestHead};
 use crate::http::reject::Reject;
 use crate::relay::io::{CloseMode, ConnId, Io};
-use crate::splice::copy;
+use crate::splice::copy::Read;
 
 /// A request whose head was read.
 #[derive(Clone, Copy)]
@@ -89,16 +89,16 @@ impl HeadReader {
         let filled = self.buffer.len();
         self.buffer.resize(filled + self.first_read.max(filled), 0);
         let wanted = self.buffer.len() - filled;
-        let result = copy::read(&conn.socket, &mut self.buffer[filled..]);
-        let count = if let Ok(copy::Read::Moved(count)) = result { count } else { 0 };
+        let result = conn.read(&mut self.buffer[filled..]);
+        let count = if let Ok(Read::Moved(count)) = result { count } else { 0 };
         self.buffer.truncate(filled + count);
         if count < wanted {
             conn.drained_of_input();
         }
         match result {
-            Ok(copy::Read::Moved(_)) => return true,
-            Ok(copy::Read::Blocked) => conn.readable = false,
-            Ok(copy::Read::Eof) | Err(_) => io.conns.close(id, CloseMode::Orderly),
+            Ok(Read::Moved(_)) => return true,
+            Ok(Read::Blocked) => conn.readable = false,
+            Ok(Read::Eof) | Err(_) => io.conns.close(id, CloseMode::Orderly),
         }
         false
     }

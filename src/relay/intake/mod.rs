@@ -21,7 +21,7 @@ use crate::http::framing::Framing;
 use crate::http::head::Expect;
 use crate::relay::http1::{self, Request, answer};
 use crate::relay::io::{CloseMode, ConnId, Io, Note, PeerEnd, Role, Slot};
-use crate::splice::copy;
+use crate::splice::copy::Read;
 use push::{Body, Push, PushState};
 use slab::Slab;
 use uuid::Uuid;
@@ -204,8 +204,8 @@ impl Records {
         let mut budget = io.conns.queue.share();
         while budget > 0 && self.wants_more(io, id, slot) {
             let conn = &mut io.conns[id];
-            match copy::read(&conn.socket, &mut scratch[..READ_BYTES]) {
-                Ok(copy::Read::Moved(count)) => {
+            match conn.read(&mut scratch[..READ_BYTES]) {
+                Ok(Read::Moved(count)) => {
                     if count < READ_BYTES {
                         conn.drained_of_input();
                     }
@@ -214,8 +214,8 @@ impl Records {
                     // The next request may have been received with it.
                     io.conns[id].carry.extend_from_slice(&scratch[used..count]);
                 }
-                Ok(copy::Read::Blocked) => conn.readable = false,
-                Ok(copy::Read::Eof) => self.refuse(io, id, slot, &Failure::BodyBroken, true),
+                Ok(Read::Blocked) => conn.readable = false,
+                Ok(Read::Eof) => self.refuse(io, id, slot, &Failure::BodyBroken, true),
                 Err(_) => {
                     self.refuse(io, id, slot, &Failure::BodyBroken, true);
                     io.conns.close(id, CloseMode::Orderly);

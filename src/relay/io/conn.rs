@@ -6,11 +6,10 @@ use super::mode::ListenerKind;
 use super::note::Note;
 use super::output::Output;
 use super::role::{Http, OnFlushed, Role};
-use super::sockopt;
+use super::tls::TlsSession;
 use crate::api::{Cors, RouteName};
 use crate::http::head::{Method, RequestHead, Version};
 use crate::http::negotiate::{BodyForm, body_form, names_and_prefers};
-use crate::splice::copy;
 use mio::event::Event;
 use socket2::Socket;
 use std::net::SocketAddr;
@@ -93,8 +92,10 @@ pub enum Flushed {
 pub struct Conn {
     /// Its own id.
     pub id: ConnId,
-    /// Its socket.
+    /// Its socket; bytes pass through [`Conn::read`] and [`Conn::write`], or a pipe.
     pub socket: Socket,
+    /// Its TLS session, if it was accepted for one.
+    pub(super) tls: Option<Box<TlsSession>>,
     /// Its peer address; 0.0.0.0:0 for a Unix socket.
     pub peer: SocketAddr,
     /// What it was accepted for.
@@ -149,6 +150,7 @@ impl Conn {
         Self {
             id,
             socket,
+            tls: None,
             peer,
             listener,
             role: Role::Http(Http::Head),
@@ -190,6 +192,7 @@ impl Conn {
         !moves
             || self.peer_end > PeerEnd::Open
             || !self.output.is_empty()
+            || self.unsent_bytes() > 0
             || (self.readable && self.outgoing.is_none())
     }
 
@@ -201,23 +204,6 @@ impl Conn {
     /// Whether the peer has closed either direction.
     pub fn peer_ended(&self) -> bool {
         self.peer_end > PeerEnd::Open
-    }
-
-    /// Writes the pending output as far as the socket takes it.
-    pub fn flush(&mut self) -> Flushed {
-        while self.writable && !self.output.is_empty() {
-            match copy::write(&self.socket, self.output.rest(), false) {
-                Ok(copy::Write::Moved(count)) => {
-                    self.output.sent(count);
-                    if let Some(note) = &mut self.note {
-                        note.sent(count);
-                    }
-                }
-                Ok(copy::Write::Blocked) => self.writable = false,
-                Err(_) => return Flushed::Failed,
-            }
-        }
-        if self.output.is_empty() { Flushed::Out } else { Flushed::Blocked }
     }
 
     /// Makes it end with a reset, however it ends, the end of this process included (`SO_LINGER` of
@@ -233,19 +219,8 @@ impl Conn {
         let _ = socket2::SockRef::from(&self.socket).set_tcp_notsent_lowat(bytes);
     }
 
-    /// Returns how many received bytes are unread in the kernel.
-    pub fn unread_bytes(&self) -> u64 {
-        sockopt::unread_bytes(&self.socket)
-    }
-
     /// Whether no byte of a request was received.
     pub fn is_idle(&self) -> bool {
         self.carry.is_empty() && !self.readable && self.unread_bytes() == 0
-    }
-
-    /// Clears the latch after a read or splice that returned nothing, or less than requested: new
-    /// bytes raise a new event, and a FIN has raised one already.
-    pub fn drained_of_input(&mut self) {
-        self.readable = self.peer_ended();
     }
 }

@@ -11,6 +11,7 @@ use super::mode::ListenerKind;
 use super::queue::{RunQueue, Task};
 use super::role::{Http, Role};
 use super::timers::Timers;
+use super::tls::TlsSession;
 use mio::Interest;
 use mio::event::Event;
 use mio::unix::SourceFd;
@@ -20,6 +21,10 @@ use std::net::SocketAddr;
 use std::ops::{Index, IndexMut};
 use std::os::fd::AsRawFd;
 use std::time::Instant;
+
+/// Maximum steps of TLS handshakes in one turn, before others have theirs: a signature takes up to a
+/// millisecond.
+const HANDSHAKES_PER_TURN: usize = 8;
 
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +49,10 @@ pub struct Conns {
     /// Connections closed in this turn.
     closed: Vec<ConnId>,
     lingering: usize,
+    /// Connections that perform their TLS handshake.
+    handshakes: usize,
+    /// How many of them may still do so in this turn.
+    handshakes_left: usize,
     operators: usize,
 }
 
@@ -76,6 +85,8 @@ impl Conns {
             load: ConnCounts::default(),
             closed: Vec::new(),
             lingering: 0,
+            handshakes: 0,
+            handshakes_left: HANDSHAKES_PER_TURN,
             operators: 0,
         }
     }
@@ -165,6 +176,34 @@ impl Conns {
         self.load.begin_connection(&mut conn.counted, conn.peer.ip(), max)
     }
 
+    /// Returns the number of connections that perform their TLS handshake.
+    pub fn handshakes(&self) -> usize {
+        self.handshakes
+    }
+
+    /// Begins the TLS handshake of a new connection.
+    pub fn begin_handshake(&mut self, id: ConnId, session: TlsSession) {
+        let conn = &mut self[id];
+        conn.role = Role::Http(Http::Handshake);
+        conn.tls = Some(Box::new(session));
+        self.handshakes += 1;
+    }
+
+    /// Whether a handshake may take a step in this turn.
+    pub fn take_handshake_step(&mut self) -> bool {
+        let may = self.handshakes_left > 0;
+        self.handshakes_left -= usize::from(may);
+        may
+    }
+
+    /// Ends the TLS handshake of a connection: requests follow.
+    pub fn end_handshake(&mut self, id: ConnId) {
+        let conn = &mut self[id];
+        debug_assert_eq!(conn.role, Role::Http(Http::Handshake), "a handshake ends once");
+        conn.role = Role::Http(Http::Head);
+        self.handshakes -= 1;
+    }
+
     /// Begins lingering with a connection that was answered.
     pub fn begin_lingering(&mut self, id: ConnId, discard_left: u32) {
         let conn = &mut self.slab[id.index as usize];
@@ -239,6 +278,7 @@ impl Conns {
     /// Begins a turn: deadlines set before it may expire in it.
     pub fn begin_turn(&mut self) {
         self.timers.begin_turn();
+        self.handshakes_left = HANDSHAKES_PER_TURN;
     }
 
     /// Returns the next connection whose deadline has passed, once for each deadline.
@@ -274,8 +314,9 @@ impl Conns {
     /// Closes a connection by marking it. Its owner is notified at the end of the turn.
     pub fn close(&mut self, id: ConnId, how: CloseMode) {
         let conn = &mut self[id];
-        if how == CloseMode::Reset {
-            conn.reset_on_close(true);
+        match how {
+            CloseMode::Reset => _ = conn.reset_on_close(true),
+            CloseMode::Orderly => conn.discard_last(),
         }
         if !std::mem::replace(&mut conn.closing, true) {
             self.closed.push(id);
@@ -297,6 +338,7 @@ impl Conns {
         );
         self.load.end(&mut conn.counted);
         self.operators -= usize::from(conn.listener == ListenerKind::Admin);
+        self.handshakes -= usize::from(conn.role == Role::Http(Http::Handshake));
         self.lingering -= usize::from(matches!(conn.role, Role::Http(Http::Lingering { .. })));
         conn
     }

@@ -2,9 +2,11 @@
 
 use super::conn::Conn;
 use super::note::Note;
+use super::tls::TlsSession;
 use crate::api::{Busy, Failure, RouteName};
 use crate::http::head::RequestHead;
 use crate::ops::access_log::{AccessLog, Entry, StreamEnd, StreamEntry};
+use crate::ops::metrics::HandshakeEnd;
 use crate::ops::request_id::{InvalidRequestId, RequestIds};
 use crate::ops::{Metrics, Settings, cause, threads};
 use crate::rendezvous::Now;
@@ -104,6 +106,14 @@ impl Journal {
         if refused { Err(Failure::RequestIdInvalid) } else { Ok(()) }
     }
 
+    /// Records a connection whose TLS handshake is complete.
+    pub fn tls_accepted(&mut self, conn: &Conn) {
+        self.metrics.handshake(HandshakeEnd::Complete);
+        if let Some(subject) = conn.tls().and_then(TlsSession::client_subject) {
+            self.metrics.client_subject(subject);
+        }
+    }
+
     /// Records a connection that is answered although its request was not parsed, or not even read.
     pub fn unread(&mut self, conn: &mut Conn, now: Now) {
         if self.access_log.is_some() || self.request_ids.is_some() {
@@ -151,6 +161,8 @@ impl Journal {
                 body_bytes,
                 request_id: None,
                 stream: None,
+                tls_version: None,
+                client_subject: None,
             });
         }
     }
@@ -158,7 +170,7 @@ impl Journal {
     /// Records the end of the response, or of its connection.
     pub fn ended(&mut self, conn: &mut Conn, now: Now) {
         if let (Some(note), Some(log)) = (conn.note.take(), &mut self.access_log) {
-            log.record(&note.entry(conn.peer, now));
+            log.record(&note.entry(conn.peer, conn.tls(), now));
         }
     }
 

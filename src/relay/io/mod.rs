@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `conns` | all connections: insert, look up, close (marked), free; deadlines |
 //! | `conn`, `role` | one connection, and its owner |
+//! | `transport`, `tls` | its bytes, plain or with TLS |
 //! | `id` | ids with generations, of connections and transfers |
 //! | `queue`, `timers` | the run queue, the heap of deadlines |
 //! | `output`, `sockopt` | bytes to be written, options the standard library does not know |
@@ -23,6 +24,12 @@ mod queue;
 mod role;
 pub mod sockopt;
 mod timers;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls_off.rs"]
+mod tls;
+mod transport;
 
 pub use conn::{Conn, Flushed, PeerEnd, Reply};
 pub use conns::{CloseMode, Conns};
@@ -35,6 +42,7 @@ pub use output::Output;
 pub use queue::RunQueue;
 pub use queue::Task;
 pub use role::{Http, OnFlushed, Role, Slot};
+pub use tls::{Handshake, TlsSession};
 
 use crate::http::date::HttpDate;
 use crate::ops::Settings;
@@ -105,6 +113,12 @@ impl Io {
         }
         self.now = now;
         self.conns.begin_turn();
+    }
+
+    /// Whether bytes between these connections can stay in the kernel: those of TLS are encrypted in
+    /// user memory.
+    pub fn splices(&self, one: ConnId, other: ConnId) -> bool {
+        !self.settings.no_splice && !self.conns[one].is_tls() && !self.conns[other].is_tls()
     }
 
     /// Schedules its owner's next check of a connection, replacing any earlier one. A timeout

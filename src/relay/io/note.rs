@@ -1,6 +1,7 @@
 //! What is noted of a request until its response has ended: its id, and the data of its line in the
 //! access log. Nothing is noted if neither is enabled.
 
+use super::tls::TlsSession;
 use crate::http::response::HeadWriter;
 use crate::ops::access_log::{Capture, Entry, StreamEnd, StreamPart};
 use crate::ops::request_id::RequestIds;
@@ -77,7 +78,12 @@ impl Note {
         }
     }
 
-    pub(super) fn entry(&self, peer: SocketAddr, now: Now) -> Entry<'_> {
+    pub(super) fn entry<'n>(
+        &'n self,
+        peer: SocketAddr,
+        tls: Option<&'n TlsSession>,
+        now: Now,
+    ) -> Entry<'n> {
         Entry {
             peer,
             request: self.capture.as_ref(),
@@ -87,6 +93,8 @@ impl Note {
             body_bytes: self.moved + self.sent.saturating_sub(self.overhead),
             request_id: self.id.as_deref(),
             stream: self.part.as_ref(),
+            tls_version: tls.map(TlsSession::version),
+            client_subject: tls.and_then(TlsSession::client_subject),
         }
     }
 }

@@ -38,6 +38,8 @@ pub enum Role {
 /// The state of a connection that HTTP/1 owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Http {
+    /// Performs its TLS handshake.
+    Handshake,
     /// Reads a request head, or idles.
     Head,
     /// Reads a JSON body.

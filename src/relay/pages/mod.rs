@@ -4,7 +4,7 @@ use crate::api::{Failure, Upload};
 use crate::http::head::RequestHead;
 use crate::http::negotiate::{BodyForm, accepts_gzip};
 use crate::relay::http1::answer;
-use crate::relay::io::{ConnId, Io};
+use crate::relay::io::{Conn, ConnId, Io};
 use crate::rendezvous::Stream;
 use crate::web::{self, File};
 
@@ -18,7 +18,7 @@ pub fn home(io: &mut Io, id: ConnId, head: &RequestHead<'_, '_>, page: &str, rea
     {
         return send(io, id, head, file, read);
     }
-    let text = web::home(&origin(head));
+    let text = web::home(&origin(&io.conns[id], head));
     answer::text_for_page(io, id, &text, read);
 }
 
@@ -42,7 +42,7 @@ pub fn stream(
     if io.settings.no_pages {
         return answer::text_for_page(io, id, web::PREVIEW, read);
     }
-    let page = web::receive(stream, upload, &origin(head));
+    let page = web::receive(stream, upload, &origin(&io.conns[id], head));
     answer::page(io, id, &page, read);
 }
 
@@ -90,9 +90,9 @@ fn lists(value: &[u8], etag: &[u8]) -> bool {
 
 /// Returns the origin of the relay as the client wrote it, for commands to copy; with a placeholder
 /// if the host has characters that mean something to a shell, such as `$(…)`.
-pub fn origin(head: &RequestHead<'_, '_>) -> String {
+pub fn origin(conn: &Conn, head: &RequestHead<'_, '_>) -> String {
     let https = head.fields.get("X-Forwarded-Proto").is_some_and(|value| value == b"https");
-    let scheme = if https { "https" } else { "http" };
+    let scheme = if https { "https" } else { conn.scheme() };
     let host = head.host().filter(|host| !host.is_empty() && host.iter().copied().all(is_plain));
     format!("{scheme}://{}", host.and_then(|host| str::from_utf8(host).ok()).unwrap_or("HOST"))
 }

@@ -22,6 +22,9 @@ pub(super) const ADMIN: &str = "admin";
 /// The name of the agents' listening sockets, in a hand-over and from systemd.
 pub(super) const AGENTS: &str = "agents";
 
+/// The name of the listening sockets for HTTPS, in a hand-over and from systemd.
+pub(super) const TLS: &str = "tls";
+
 /// What the new process sends on [`READY`] when it listens.
 pub(super) const READY_WORD: &[u8] = b"ready\n";
 
@@ -35,6 +38,8 @@ pub struct Inherited {
     pub listeners: Vec<TcpListener>,
     /// Listening sockets for agents.
     pub agents: Vec<TcpListener>,
+    /// Listening sockets for HTTPS.
+    pub tls: Vec<TcpListener>,
     /// A listening socket for operators.
     pub admin: Option<AdminSocket>,
     /// The process that waits for this one to be ready.
@@ -81,8 +86,12 @@ impl Inherited {
                 let listener = descriptors.take_tcp_listener(index).ok().flatten();
                 let listener =
                     listener.filter(listens).ok_or_else(|| wrong(first + index, name))?;
-                let mine = name == AGENTS;
-                if mine { &mut inherited.agents } else { &mut inherited.listeners }.push(listener);
+                let same = match name {
+                    AGENTS => &mut inherited.agents,
+                    TLS => &mut inherited.tls,
+                    _ => &mut inherited.listeners,
+                };
+                same.push(listener);
             }
         }
         Ok(inherited)

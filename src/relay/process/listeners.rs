@@ -7,8 +7,9 @@ use crate::api::{Busy, ERROR_FIELD, Failure};
 use crate::http::head::Version;
 use crate::http::response::HeadWriter;
 use crate::ops::cause;
+use crate::ops::metrics::HandshakeEnd;
 use crate::relay::http1::{self, answer};
-use crate::relay::io::{Io, ListenerKind};
+use crate::relay::io::{CloseMode, ConnId, Io, ListenerKind, TlsSession};
 use crate::splice::{UNPACED, copy};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
@@ -34,11 +35,40 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_interval(Duration::from_secs(15))
     .with_retries(4);
 
+/// What a listening socket is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Any client, with plain HTTP.
+    Public,
+    /// Any client, with HTTPS.
+    Tls,
+    /// Agents.
+    Agents,
+}
+
+impl Endpoint {
+    fn kind(self) -> ListenerKind {
+        match self {
+            Self::Public | Self::Tls => ListenerKind::Public,
+            Self::Agents => ListenerKind::Agents,
+        }
+    }
+
+    /// Returns the name of its sockets in a hand-over.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Public => inherited::LISTEN,
+            Self::Tls => inherited::TLS,
+            Self::Agents => inherited::AGENTS,
+        }
+    }
+}
+
 /// A listening socket.
 #[derive(Debug)]
 struct Listener {
     socket: TcpListener,
-    kind: ListenerKind,
+    endpoint: Endpoint,
     /// Its own address.
     address: SocketAddr,
 }
@@ -53,25 +83,25 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Listens for each kind on the inherited sockets; if there are none, on all its addresses.
+    /// Listens for each endpoint on the inherited sockets; if there are none, on all its addresses.
     ///
     /// # Errors
     /// The address that cannot be listened on, and why.
     pub fn open(
-        wanted: [(ListenerKind, Vec<std::net::TcpListener>, &[SocketAddr]); 2],
+        wanted: [(Endpoint, Vec<std::net::TcpListener>, &[SocketAddr]); 3],
         congestion_control: Option<&str>,
         registry: &Registry,
         first_token: usize,
     ) -> io::Result<Self> {
         let mut sockets = Vec::new();
-        for (kind, inherited, addresses) in wanted {
+        for (endpoint, inherited, addresses) in wanted {
             let addresses = if inherited.is_empty() { addresses } else { &[] };
             for socket in inherited {
-                sockets.push(Listener::of(adopt(socket, congestion_control)?, kind)?);
+                sockets.push(Listener::of(adopt(socket, congestion_control)?, endpoint)?);
             }
             for &address in addresses {
                 let listener = listen(address, congestion_control)
-                    .and_then(|socket| Listener::of(socket, kind))
+                    .and_then(|socket| Listener::of(socket, endpoint))
                     .map_err(|error| refused(&address, &error))?;
                 sockets.push(listener);
             }
@@ -85,9 +115,9 @@ impl Listeners {
         Ok(Self { sockets, ready: false, shortage: Shortage::none_yet("") })
     }
 
-    /// Returns the addresses of this kind.
-    pub fn addresses(&self, kind: ListenerKind) -> Vec<SocketAddr> {
-        let sockets = self.sockets.iter().filter(|listener| listener.kind == kind);
+    /// Returns the addresses of this endpoint.
+    pub fn addresses(&self, endpoint: Endpoint) -> Vec<SocketAddr> {
+        let sockets = self.sockets.iter().filter(|listener| listener.endpoint == endpoint);
         sockets.map(|listener| listener.address).collect()
     }
 
@@ -119,10 +149,9 @@ impl Listeners {
 
     /// Returns the sockets, with their names, for the process that takes over.
     pub fn sockets(&self) -> impl Iterator<Item = (BorrowedFd<'_>, &'static str)> {
-        self.sockets.iter().map(|Listener { socket, kind, .. }| {
-            let agents = *kind == ListenerKind::Agents;
-            (socket.as_fd(), if agents { inherited::AGENTS } else { inherited::LISTEN })
-        })
+        self.sockets
+            .iter()
+            .map(|Listener { socket, endpoint, .. }| (socket.as_fd(), endpoint.name()))
     }
 
     /// Stops listening; another process may share these sockets and continue.
@@ -147,9 +176,9 @@ impl Listeners {
             let mut left = ACCEPTS_PER_TURN;
             while left > 0 && (left == ACCEPTS_PER_TURN || waits(&self.sockets[index].socket)) {
                 left -= 1;
-                let Listener { socket: listener, kind, .. } = &self.sockets[index];
+                let Listener { socket: listener, endpoint, .. } = &self.sockets[index];
                 match accepted(listener.accept()) {
-                    Accepted::One((socket, peer)) => accept_connection(io, socket, peer, *kind),
+                    Accepted::One((socket, peer)) => accept_connection(io, socket, peer, *endpoint),
                     // After none, poll(2) decides: no event follows for one that waits.
                     Accepted::Lost | Accepted::None => {}
                     Accepted::OutOf(error) => {
@@ -188,9 +217,9 @@ fn refused(address: &SocketAddr, error: &io::Error) -> io::Error {
 }
 
 impl Listener {
-    fn of(socket: TcpListener, kind: ListenerKind) -> io::Result<Self> {
+    fn of(socket: TcpListener, endpoint: Endpoint) -> io::Result<Self> {
         let address = socket.local_addr()?;
-        Ok(Self { socket, kind, address })
+        Ok(Self { socket, endpoint, address })
     }
 }
 
@@ -256,20 +285,42 @@ pub(super) fn set_congestion_control(socket: &SockRef<'_>, name: &str) -> io::Re
     })
 }
 
-fn accept_connection(io: &mut Io, socket: TcpStream, peer: SocketAddr, kind: ListenerKind) {
+fn accept_connection(io: &mut Io, socket: TcpStream, peer: SocketAddr, endpoint: Endpoint) {
     let full = io.conns.served() >= io.max_connections;
-    let id = match io.conns.insert(Socket::from(OwnedFd::from(socket)), peer, kind) {
+    let socket = Socket::from(OwnedFd::from(socket));
+    let id = match io.conns.insert(socket, peer, endpoint.kind()) {
         Ok(id) => id,
         // It is closed: the next one may succeed.
         Err(error) => return log::warn!("cannot watch a new connection: {}", cause(&error)),
     };
-    io.set_timeout(id, io.settings.keep_alive_timeout);
     let max = io.settings.load.max_connections_per_address;
+    if endpoint == Endpoint::Tls {
+        // It cannot be answered before its handshake, and a refusal is not worth one.
+        let served = !full && io.conns.begin_connection(id, max) && begin_handshake(io, id);
+        if !served {
+            io.journal.metrics.handshake(HandshakeEnd::Refused);
+            io.conns.close(id, CloseMode::Orderly);
+        }
+        return;
+    }
+    io.set_timeout(id, io.settings.keep_alive_timeout);
     if full {
         http1::refuse_unread(io, id, &[], &Failure::TooBusy(Busy::Connections));
     } else if !io.conns.begin_connection(id, max) {
         http1::refuse_unread(io, id, &[], &Failure::TooBusy(Busy::AddressConnections));
     }
+}
+
+/// Begins a TLS handshake; `false` if there are too many.
+fn begin_handshake(io: &mut Io, id: ConnId) -> bool {
+    let Io { conns, settings, .. } = io;
+    if conns.handshakes() >= settings.tls.max_handshakes {
+        return false;
+    }
+    let Some(session) = settings.tls.acceptor().and_then(TlsSession::new) else { return false };
+    conns.begin_handshake(id, session);
+    io.set_timeout(id, io.settings.header_timeout);
+    true
 }
 
 /// Refuses a connection that cannot even be watched.

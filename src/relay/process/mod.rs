@@ -35,7 +35,7 @@ pub use handover::{Handover, Successor};
 pub use inherited::{Inherited, Predecessor};
 #[cfg(feature = "fuzzing")]
 pub use listeners::ACCEPTS_PER_TURN;
-pub use listeners::Listeners;
+pub use listeners::{Endpoint, Listeners};
 pub use reload::{Reading, Reloader, is_of_log};
 pub use shutdown::{ShutdownAction, ShutdownMode, ShutdownPhase, ShutdownSignal};
 pub use signals::Signals;

@@ -18,6 +18,9 @@ use crate::rendezvous::{Connected, Ending, LeaveOutcome, Pace, Side, Stream, Str
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+/// Maximum bytes that are decrypted of a waiting source that has sent its last one.
+const LAST_INPUT_MAX: usize = 64 << 10;
+
 impl Streams {
     /// Handles `PUT /stream/:id`; returns how many bytes after the head are consumed.
     pub fn connect_source(
@@ -224,7 +227,7 @@ impl Streams {
             writer = upload.attachment_field(writer, headers);
         }
         writer.connection(!closes, reply.version).end();
-        let splice = !io.settings.no_splice;
+        let splice = io.splices(source, destination);
         let mut transfer = upload.transfer(delimiter, head, splice, stream_bytes_max(io));
         feed_prefix(&mut io.conns[source], upload.expects_continue, &mut transfer);
         *self.upload(io, source) = Some(upload);
@@ -288,13 +291,14 @@ impl Streams {
 
     /// Whether a source that sent FIN may have sent its complete body before. On a path it left: the
     /// next receiver there would get what is out of date, and the next sender be refused.
-    fn may_be_complete(&mut self, io: &Io, id: ConnId) -> bool {
+    fn may_be_complete(&mut self, io: &mut Io, id: ConnId) -> bool {
         let StreamSide { stream, .. } = self.role_of(io, id);
         if self.registry.stream(stream).path().is_some() {
             return false;
         }
-        let Conn { carry, .. } = &io.conns[id];
-        let unread = io.conns[id].unread_bytes() + carry.len() as u64;
+        let conn = &mut io.conns[id];
+        conn.decrypt_input(LAST_INPUT_MAX);
+        let unread = conn.unread_bytes() + conn.carry.len() as u64;
         self.upload(io, id).as_ref().is_some_and(|upload| upload.may_be_whole(unread))
     }
 

@@ -87,6 +87,8 @@ pub(super) struct Exchange {
     pub began_at: Instant,
     /// The other direction of an upgraded connection, which is not idle while either moves.
     pub twin: Option<TransferId>,
+    /// Encrypted bytes that the destination's socket has not taken.
+    pub unsent: usize,
     /// Bytes in user memory, as included in the total of all transfers.
     pub held: usize,
     /// Whether the kernel gathers its bytes, as included in the total of all transfers.
@@ -124,6 +126,7 @@ impl Exchange {
             moved_at: now,
             began_at: now,
             twin: None,
+            unsent: 0,
             held: 0,
             bulk: false,
             meter: Meter::new(now),

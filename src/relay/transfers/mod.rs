@@ -178,6 +178,7 @@ impl Transfers {
         let spliced_before = exchange.transfer.spliced();
         let turn = exchange.turn(&mut tools);
         exchange.give_pipes_back(tools.pool);
+        exchange.unsent = tools.destination.unsent_bytes();
         io.scratch.put_back(scratch);
         let after = exchange.transfer.transferred();
         if after > before {
@@ -226,7 +227,8 @@ impl Transfers {
     /// Updates the totals over all transfers.
     fn count(&mut self, id: TransferId) {
         let (_, exchange) = &mut self.slab[id.index as usize];
-        let held = std::mem::replace(&mut exchange.held, exchange.transfer.held());
+        let held =
+            std::mem::replace(&mut exchange.held, exchange.transfer.held() + exchange.unsent);
         let bulk = std::mem::replace(&mut exchange.bulk, exchange.batching.is_set());
         self.held = self.held + exchange.held - held;
         self.bulk = self.bulk + usize::from(exchange.bulk) - usize::from(bulk);

@@ -10,7 +10,7 @@ use super::step::TransferContext;
 use crate::relay::io::Conn;
 use crate::rendezvous::Step;
 use crate::rendezvous::transfer::COPY_MAX;
-use crate::splice::copy::{self, Read};
+use crate::splice::copy::Read;
 use crate::splice::pipe::{Fill, Pipe};
 use crate::splice::pool::Pool;
 use nix::errno::Errno;
@@ -44,9 +44,9 @@ impl ReadAhead {
     }
 
     /// Reads into user memory: what was read ahead, else from the socket.
-    pub fn read(&mut self, source: &Conn, buffer: &mut [u8]) -> Result<Read, Errno> {
+    pub fn read(&mut self, source: &mut Conn, buffer: &mut [u8]) -> Result<Read, Errno> {
         let Some(pipe) = self.pipe.as_ref().filter(|_| self.bytes > 0) else {
-            return copy::read(&source.socket, buffer);
+            return source.read(buffer);
         };
         let max_bytes = buffer.len().min(self.bytes);
         let count = pipe.take(&mut buffer[..max_bytes])?;

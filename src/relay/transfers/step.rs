@@ -8,7 +8,7 @@ use crate::relay::io::{Conn, sockopt};
 use crate::rendezvous::bottleneck::WaitingOn;
 use crate::rendezvous::transfer::Loss;
 use crate::rendezvous::{Ready, Side, Step, TransferOutcome};
-use crate::splice::copy::{self, Read, Write};
+use crate::splice::copy::{Read, Write};
 use crate::splice::pipe::{Drain, Fill};
 use crate::splice::pool::Pool;
 use nix::errno::Errno;
@@ -48,6 +48,12 @@ impl Exchange {
     /// Performs steps until a side is not ready, the budget is spent, or it is over.
     pub(super) fn turn(&mut self, tools: &mut TransferContext<'_>) -> TurnEnd {
         loop {
+            // What was encrypted is sent before anything else, and before the transfer is over.
+            match tools.destination.flush_encrypted() {
+                Ok(true) => {}
+                Ok(false) => return TurnEnd::Blocked(WaitingOn::Destination),
+                Err(error) => self.transfer.destination_gone(loss(error)),
+            }
             let allowed = self.allowance();
             let ready = Ready {
                 source: (tools.source.readable && allowed > 0) || !self.read_ahead.is_empty(),
@@ -79,7 +85,7 @@ impl Exchange {
     }
 
     fn send(&mut self, tools: &mut TransferContext<'_>, more: bool) {
-        match copy::write(&tools.destination.socket, self.transfer.prefix(), more) {
+        match tools.destination.write(self.transfer.prefix(), more) {
             Ok(Write::Moved(count)) => self.transfer.sent(count),
             Ok(Write::Blocked) => tools.destination.writable = false,
             Err(error) => self.transfer.destination_gone(loss(error)),
@@ -185,7 +191,7 @@ impl Exchange {
         let mut slices = Vec::with_capacity(tools.pieces.len() + 1);
         slices.push(IoSlice::new(self.transfer.prefix()));
         slices.extend(tools.pieces.iter().map(|p| IoSlice::new(&tools.scratch[p.clone()])));
-        let result = copy::gather(&tools.destination.socket, &slices);
+        let result = tools.destination.gather(&slices);
         let sent = match result {
             Ok(Write::Moved(count)) => count,
             Ok(Write::Blocked) => {
@@ -200,6 +206,9 @@ impl Exchange {
             }
         };
         self.transfer.gathered(sent, tools.scratch, tools.pieces);
+        if tools.destination.unsent_bytes() > 0 {
+            self.transfer.slow_down();
+        }
     }
 
     /// Reads once from the source; `None` if it returned nothing, which has been handled.
@@ -217,12 +226,18 @@ impl Exchange {
     /// bulk.
     fn source_blocked(&mut self, source: &mut Conn) {
         source.readable = false;
-        set_mark(source, self.batching.blocked(self.transfer.still_to_come()));
+        set_mark(source, self.batching.blocked(self.still_in_socket(source)));
+    }
+
+    /// Returns the remaining body bytes that will arrive in the source's socket, if known.
+    fn still_in_socket(&self, source: &Conn) -> Option<u64> {
+        let held = source.held_input() as u64;
+        self.transfer.still_to_come().map(|bytes| bytes.saturating_sub(held))
     }
 
     /// Whether the source has less than a batch now, and may still send the rest.
     pub(super) fn awaits_batch(&self, source: &Conn) -> bool {
-        let wanted = self.batching.wanted(self.transfer.still_to_come());
+        let wanted = self.batching.wanted(self.still_in_socket(source));
         wanted > 1 && !source.peer_ended() && sockopt::unread_bytes(&source.socket) < wanted
     }
 

@@ -60,7 +60,7 @@ fn a_large_part_is_streamed() {
     ] {
         let mut receiver = waiting(&relay, &get, "/p/a");
         let sender = relay.connect();
-        let mut sending = sender.sender();
+        let mut sending = sender.handle();
         let bytes = put.bytes();
         let thread = std::thread::spawn(move || {
             std::io::Write::write_all(&mut sending, &bytes).expect("send the form");

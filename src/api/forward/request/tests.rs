@@ -8,6 +8,7 @@ const LIMITS: HeadLimits = HeadLimits { bytes: 1 << 16, target_bytes: 4096 };
 
 fn forwarding(body: BodyCarrier) -> Forwarding<'static> {
     Forwarding {
+        scheme: "http",
         rest: "/a",
         prefix: "/api/billing",
         peer: IpAddr::from([192, 0, 2, 7]),

@@ -1,0 +1,45 @@
+//! Without the feature `tls` the relay has no settings of TLS, and accepts none.
+
+use clap::Args;
+use std::net::SocketAddr;
+
+/// TLS on listeners of its own.
+#[derive(Args, Clone, Debug, Default)]
+pub struct TlsSettings {
+    /// None.
+    #[arg(skip)]
+    pub tls_listen: Vec<SocketAddr>,
+    /// None.
+    #[arg(skip)]
+    pub max_handshakes: usize,
+    /// Off.
+    #[arg(skip)]
+    pub http_redirect: bool,
+}
+
+/// What accepts TLS connections.
+#[derive(Clone, Debug)]
+pub enum Acceptor {}
+
+/// The settings whose values are read from files.
+pub(super) const FILES: [&str; 1] = ["tls-cert"];
+
+impl TlsSettings {
+    /// Returns none.
+    pub fn acceptor(&self) -> Option<&Acceptor> {
+        None
+    }
+
+    /// Returns none.
+    pub fn days_left(&self, _: i64) -> Vec<(String, f64)> {
+        Vec::new()
+    }
+
+    pub(super) fn prepare(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    pub(super) fn adopt(&mut self, _: Self, _: &Self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,401 @@
+//! What only TLS has: certificates, their reload, client certificates, handshakes, mixed transports.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, SupportedProtocolVersion,
+};
+
+use crate::support::{
+    ADMIN, Authority, Ending, Framing, Identity, Lineage, Observed, Relay, Wire, ask, assert_error,
+    assert_uploaded, eventually, pattern, stream_of, trusting,
+};
+
+/// A relay with HTTPS, and the authority of its certificate.
+struct Https {
+    relay: Observed,
+    authority: Authority,
+    identity: Identity,
+    address: SocketAddr,
+}
+
+impl Https {
+    fn start(flags: &[&str]) -> Https {
+        let authority = Authority::new();
+        let identity = authority.server("localhost");
+        let relay = Observed::of(Relay::from_command(serve(&[&identity], flags), 1));
+        let address = https_address(&relay);
+        Https { relay, authority, identity, address }
+    }
+
+    fn connect(&self) -> Wire {
+        Wire::encrypted(self.address, trusting(&self.authority))
+    }
+
+    fn handshakes(&self, result: &str) -> String {
+        format!("rdv_tls_handshakes_total{{result=\"{result}\"}}")
+    }
+}
+
+/// The command of a relay with these certificates.
+fn serve(identities: &[&Identity], flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"]).args(ADMIN);
+    for identity in identities {
+        command.arg("--tls-cert").arg(identity.certificate());
+        command.arg("--tls-key").arg(identity.key());
+    }
+    command.args(flags);
+    command
+}
+
+fn https_address(relay: &Relay) -> SocketAddr {
+    eventually("HTTPS is announced", || {
+        let printed = relay.process().stdout();
+        let line = printed.lines().find_map(|line| line.split_once("listening on https://"));
+        line.and_then(|(_, address)| address.parse().ok())
+    })
+}
+
+/// A completed handshake with this name, and the session.
+fn handshake(
+    address: SocketAddr,
+    name: &str,
+    config: &Arc<ClientConfig>,
+) -> Result<(ClientConnection, TcpStream), std::io::Error> {
+    let name = ServerName::try_from(name.to_owned()).expect("a name");
+    let mut session = ClientConnection::new(config.clone(), name).expect("a session");
+    let mut socket = TcpStream::connect(address)?;
+    socket.set_read_timeout(Some(Duration::from_secs(20)))?;
+    while session.is_handshaking() {
+        session.complete_io(&mut socket)?;
+    }
+    Ok((session, socket))
+}
+
+/// Reads a response on a session, to its end.
+fn ping(session: &mut ClientConnection, socket: &mut TcpStream) -> std::io::Result<String> {
+    let mut stream = rustls::Stream::new(session, socket);
+    stream.write_all(b"GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// A configuration with one version.
+fn only(version: &'static SupportedProtocolVersion, authority: &Authority) -> ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority.file()).expect("PEM")).expect("a root");
+    let builder = ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_protocol_versions(&[version]).expect("a version");
+    builder.with_root_certificates(roots).with_no_client_auth()
+}
+
+/// A configuration with a client certificate.
+fn certified(authority: &Authority, identity: &Identity) -> Arc<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority.file()).expect("PEM")).expect("a root");
+    let chain = vec![CertificateDer::from_pem_file(identity.certificate()).expect("PEM")];
+    let key = PrivateKeyDer::from_pem_file(identity.key()).expect("PEM");
+    let builder = ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions().expect("versions");
+    let config = builder.with_root_certificates(roots).with_client_auth_cert(chain, key);
+    Arc::new(config.expect("a client certificate"))
+}
+
+#[test]
+fn both_versions_are_served_with_http_1_1_and_resumed() {
+    let https = Https::start(&[]);
+    for (version, name) in [
+        (&rustls::version::TLS13, ProtocolVersion::TLSv1_3),
+        (&rustls::version::TLS12, ProtocolVersion::TLSv1_2),
+    ] {
+        let mut config = only(version, &https.authority);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let config = Arc::new(config);
+        for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+            let (mut session, mut socket) =
+                handshake(https.address, "localhost", &config).expect("a handshake");
+            assert_eq!(session.protocol_version(), Some(name));
+            assert_eq!(session.alpn_protocol(), Some(&b"http/1.1"[..]));
+            assert_eq!(session.handshake_kind(), Some(kind), "{name:?}");
+            let text = ping(&mut session, &mut socket).expect("an end with close_notify");
+            assert!(text.ends_with("pong"), "{text}");
+        }
+    }
+    let mut config = only(&rustls::version::TLS13, &https.authority);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    handshake(https.address, "localhost", &Arc::new(config)).expect_err("h2 is not served");
+    https.relay.await_value(&https.handshakes("failed"), 1.0);
+    assert_eq!(https.relay.scrape().count(&https.handshakes("complete")), 4.0);
+}
+
+#[test]
+fn a_client_gets_the_certificate_for_the_host_it_names() {
+    let authority = Authority::new();
+    let identities = ["localhost", "*.relay.example", "other.example"].map(|n| authority.server(n));
+    let identities: Vec<&Identity> = identities.iter().collect();
+    let relay = Observed::of(Relay::from_command(serve(&identities, &[]), 1));
+    let address = https_address(&relay);
+    for (host, expected) in [
+        ("localhost", Some(0)),
+        ("a.relay.example", Some(1)),
+        ("A.Relay.Example", Some(1)),
+        ("other.example", Some(2)),
+        // The first one, which is not for this host.
+        ("relay.example", None),
+        ("a.b.relay.example", None),
+    ] {
+        let found = handshake(address, host, &trusting(&authority));
+        let Some(index) = expected else {
+            found.expect_err(host);
+            continue;
+        };
+        let (session, _) = found.expect(host);
+        let certificate = CertificateDer::from_pem_file(identities[index].certificate());
+        let shown = session.peer_certificates().expect("a certificate")[0].clone();
+        assert_eq!(shown, certificate.expect("PEM"), "{host}");
+    }
+}
+
+#[test]
+fn a_reload_renews_the_certificate_and_keeps_connections() {
+    let https = Https::start(&[]);
+    let days = "rdv_tls_certificate_days_left{name=\"localhost\"}";
+    assert!(https.relay.scrape().value(days) > 300.0);
+    let mut kept = https.connect();
+    assert_eq!(kept.exchange(&ask("GET", "/ping")).status(), 200);
+    let id = https.relay.create();
+    let mut source = https.connect();
+    source.ask(&Framing::Chunked.put(&id));
+    let mut destination = https.connect();
+    destination.ask(&ask("GET", &format!("/stream/{id}")));
+    source.send(Framing::Chunked.piece(b"before"));
+    assert_eq!(destination.head().status, 200);
+    assert_eq!(destination.body(6), b"before");
+
+    // Another certificate, and first without its key.
+    let newer = https.authority.server("localhost");
+    fs::copy(newer.certificate(), https.identity.certificate()).expect("the certificate");
+    https.relay.signal(Signal::SIGHUP);
+    https.await_log("the configuration stays as it is");
+    fs::copy(newer.key(), https.identity.key()).expect("the key");
+    https.relay.signal(Signal::SIGHUP);
+    https.await_log("configuration reloaded; changed: tls-cert");
+
+    let (session, _) = handshake(https.address, "localhost", &trusting(&https.authority)).unwrap();
+    let shown = session.peer_certificates().expect("a certificate")[0].clone();
+    assert_eq!(shown, CertificateDer::from_pem_file(newer.certificate()).expect("PEM"));
+    assert_eq!(kept.exchange(&ask("GET", "/ping")).status(), 200);
+    source.send([&Framing::Chunked.piece(b"after")[..], Framing::Chunked.end()].concat());
+    assert_eq!(destination.rest(), (b"after".to_vec(), Ending::Complete));
+    assert_uploaded(&source.response());
+}
+
+impl Https {
+    fn await_log(&self, words: &str) {
+        eventually(words, || self.relay.process().stderr().contains(words).then_some(()));
+    }
+}
+
+#[test]
+fn client_certificates_are_required_or_optional_and_named() {
+    let authority = Authority::new();
+    let clients = Authority::named("clients");
+    let client = clients.client("ci");
+    let stranger = Authority::named("strangers").client("ci");
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = directory.path().join("access.log");
+    for (mode, without) in [("required", false), ("optional", true)] {
+        let identity = authority.server("localhost");
+        let ca = clients.file();
+        let flags = [
+            "--tls-client-ca",
+            ca.to_str().expect("UTF-8"),
+            "--tls-client-auth",
+            mode,
+            "--access-log",
+            log.to_str().expect("UTF-8"),
+            "--access-log-format",
+            "%U %{client_subject}X %{tls_version}X",
+        ];
+        let relay = Observed::of(Relay::from_command(serve(&[&identity], &flags), 1));
+        let address = https_address(&relay);
+        let mut with = Wire::encrypted(address, certified(&authority, &client));
+        assert_eq!(with.exchange(&ask("GET", "/ping?with")).status(), 200, "{mode}");
+        eventually("a line", || {
+            fs::read_to_string(&log).ok().filter(|text| text.contains("/ping CN=ci TLSv1.3\n"))
+        });
+        relay.await_value("rdv_tls_client_connections_total{subject=\"CN=ci\"}", 1.0);
+        let works = |config: Arc<ClientConfig>| {
+            let done = handshake(address, "localhost", &config);
+            done.and_then(|(mut session, mut socket)| ping(&mut session, &mut socket)).is_ok()
+        };
+        assert_eq!(works(trusting(&authority)), without, "{mode}: without a certificate");
+        assert!(!works(certified(&authority, &stranger)), "{mode}: of another authority");
+    }
+}
+
+#[test]
+fn plain_http_on_the_port_of_https_gets_an_answer() {
+    let https = Https::start(&[]);
+    let mut wire = Wire::connect(https.address);
+    wire.ask(&ask("GET", "/ping"));
+    let why = Some("This port serves HTTPS only; use https:// in the URL");
+    assert_error("plain", &wire.response(), (400, "BadRequestError", why));
+    wire.expect_end();
+    https.relay.await_value(&https.handshakes("plain"), 1.0);
+}
+
+#[test]
+fn what_is_neither_tls_nor_http_is_closed() {
+    let https = Https::start(&[]);
+    let mut socket = TcpStream::connect(https.address).expect("connect");
+    socket.write_all(&[0x16, 3, 1, 0, 4, 9, 9, 9, 9]).expect("a record of nonsense");
+    let mut received = Vec::new();
+    let _ = socket.read_to_end(&mut received);
+    // An alert (RFC 8446, section 6), then the end.
+    assert_eq!(received.first().copied().unwrap_or(21), 21, "{received:?}");
+    https.relay.await_value(&https.handshakes("failed"), 1.0);
+}
+
+#[test]
+fn handshakes_have_a_deadline_and_a_limit() {
+    let https = Https::start(&["--header-timeout", "500ms", "--max-handshakes", "1"]);
+    let mut silent = TcpStream::connect(https.address).expect("connect");
+    https.relay.await_value("rdv_connections{phase=\"handshake\"}", 1.0);
+    let mut second = TcpStream::connect(https.address).expect("connect");
+    let _ = second.read_to_end(&mut Vec::new());
+    https.relay.await_value(&https.handshakes("refused"), 1.0);
+    assert_eq!(silent.read_to_end(&mut Vec::new()).expect("a FIN"), 0);
+    https.relay.await_value(&https.handshakes("timeout"), 1.0);
+    assert_eq!(https.connect().exchange(&ask("GET", "/ping")).status(), 200, "a place is free");
+}
+
+#[test]
+fn requests_on_plain_listeners_are_redirected() {
+    let https = Https::start(&["--http-redirect"]);
+    let port = https.address.port();
+    for (method, target, host, status) in [
+        ("GET", "/stream/x?a=b", "relay.example:80", 308),
+        ("PUT", "/stream/x?a=b", "relay.example", 308),
+        ("GET", "/stream/x?a=b", "", 400),
+    ] {
+        let mut wire = Wire::connect(https.relay.address());
+        let response = wire.exchange(&crate::support::Ask::to_host(method, target, host).length(0));
+        assert_eq!(response.status(), status, "{method} {host:?}: {}", response.text());
+        if status == 308 {
+            let location = format!("https://relay.example:{port}{target}");
+            assert_eq!(response.head.get("Location"), Some(&*location));
+        }
+    }
+    assert_eq!(https.connect().exchange(&ask("GET", "/ping")).status(), 200);
+}
+
+#[test]
+fn each_side_may_use_another_transport() {
+    let https = Https::start(&[]);
+    let data = pattern(77, 3_000_000);
+    for framing in [Framing::Length(data.len()), Framing::Chunked] {
+        for (from, to) in [(true, true), (true, false), (false, true)] {
+            let side = |tls| {
+                if tls { https.connect() } else { Wire::connect(https.relay.address()) }
+            };
+            let id = https.relay.create();
+            let (mut source, mut destination) = (side(from), side(to));
+            source.ask(&framing.put(&id));
+            destination.ask(&ask("GET", &format!("/stream/{id}")));
+            let mut sender = source.handle();
+            let body = [&framing.piece(&data)[..], framing.end()].concat();
+            std::thread::scope(|scope| {
+                scope.spawn(move || sender.write_all(&body).expect("the body"));
+                let download = destination.response();
+                assert_eq!(download.ending, Ending::Complete);
+                assert!(download.body == data, "{framing:?}, TLS: {from}, {to}");
+            });
+            assert_uploaded(&source.response());
+        }
+    }
+}
+
+#[test]
+fn an_upload_that_is_cut_without_close_notify_is_broken() {
+    let https = Https::start(&[]);
+    for framing in [Framing::Length(10), Framing::Chunked] {
+        let id = https.relay.create();
+        let mut source = https.connect();
+        source.ask(&framing.put(&id));
+        let mut destination = https.connect();
+        destination.ask(&ask("GET", &format!("/stream/{id}")));
+        source.send(framing.piece(b"hello"));
+        assert_eq!(destination.head().status, 200);
+        assert_eq!(destination.body(5), b"hello");
+        source.cut();
+        // The client of the tests fails if this end has a close_notify.
+        assert_eq!(destination.rest(), (Vec::new(), Ending::Closed), "{framing:?}");
+        https.relay.await_state(&id, "SRC_DISCONNECTED");
+    }
+}
+
+#[test]
+fn the_listener_is_handed_over_with_its_certificate() {
+    let authority = Authority::new();
+    let identity = authority.server("localhost");
+    let first = Relay::from_command(serve(&[&identity], &[]), 1);
+    let address = https_address(&first);
+    let mut lineage = Lineage { first, successors: Vec::new() };
+    let mut waiting = Wire::encrypted(address, trusting(&authority));
+    let id = stream_of(&waiting.exchange(&ask("POST", "/stream")));
+    lineage.hand_over();
+    lineage.await_end_of_first();
+    let mut next = Wire::encrypted(address, trusting(&authority));
+    assert_eq!(next.exchange(&ask("GET", &format!("/stream/{id}/status"))).status(), 200);
+}
+
+#[test]
+fn invalid_certificates_and_settings_are_refused_with_what_to_do() {
+    let authority = Authority::new();
+    let (one, other) = (authority.server("localhost"), authority.server("localhost"));
+    let directory = tempfile::tempdir().expect("a directory");
+    let empty = directory.path().join("empty.pem");
+    fs::write(&empty, "").expect("a file");
+    let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    let (cert, key, other_key, empty) =
+        (text(one.certificate()), text(one.key()), text(other.key()), text(&empty));
+    for (name, flags, expected) in [
+        ("no key", vec!["--tls-cert", &cert], "1 tls-cert and 0 tls-key: each certificate needs"),
+        (
+            "another key",
+            vec!["--tls-cert", &cert, "--tls-key", &other_key],
+            "is not the key of the certificate in",
+        ),
+        ("no certificate", vec!["--tls-listen", ":0"], "tls-listen needs tls-cert and tls-key"),
+        ("an empty file", vec!["--tls-cert", &empty, "--tls-key", &key], "no certificate (PEM)"),
+        ("a key as a certificate", vec!["--tls-cert", &key], "no certificate (PEM)"),
+        (
+            "a certificate as a key",
+            vec!["--tls-cert", &cert, "--tls-key", &cert],
+            "no private key that can be used",
+        ),
+        ("no file", vec!["--tls-cert", "/nonexistent"], "/nonexistent: no such file"),
+        ("a redirect to nowhere", vec!["--http-redirect"], "http-redirect needs tls-listen"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+        let output = command.arg("check-config").args(&flags).output().expect("rdv");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{name}");
+        assert!(error.contains(expected), "{name}: {error}");
+        assert!(!error.contains("PRIVATE KEY"), "{name}: {error}");
+    }
+}
