@@ -214,7 +214,8 @@ fn client_certificates_are_required_or_optional_and_named() {
     let authority = Authority::new();
     let clients = Authority::named("clients");
     let client = clients.client("ci");
-    let stranger = Authority::named("strangers").client("ci");
+    let strangers = Authority::named("strangers");
+    let stranger = strangers.client("ci");
     let directory = tempfile::tempdir().expect("a directory");
     let log = directory.path().join("access.log");
     for (mode, without) in [("required", false), ("optional", true)] {
@@ -357,6 +358,7 @@ fn the_listener_is_handed_over_with_its_certificate() {
     let mut lineage = Lineage { first, successors: Vec::new() };
     let mut waiting = Wire::encrypted(address, trusting(&authority));
     let id = stream_of(&waiting.exchange(&ask("POST", "/stream")));
+    drop(waiting);
     lineage.hand_over();
     lineage.await_end_of_first();
     let mut next = Wire::encrypted(address, trusting(&authority));
