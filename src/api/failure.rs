@@ -57,8 +57,6 @@ pub enum Failure {
     RangeNotSupported,
     /// `CONNECT`.
     NoTunnel,
-    /// Plain HTTP where TLS is required.
-    NotTls,
     /// No such stream, or it has ended.
     SessionNotFound,
     /// The stream has ended, with how it ended.
@@ -111,7 +109,7 @@ pub enum Failure {
     CallTooLarge(usize),
     /// Only a WebSocket can be opened here.
     UpgradeRequired,
-    /// The connection cannot be upgraded: what is wrong, and what to do.
+    /// The connection cannot be upgraded, or is not encrypted: what is wrong, and what to do.
     BadUpgrade(&'static str),
     /// Agents need a token, and this one has none or an unknown one.
     AgentUnauthorized,
@@ -128,6 +126,14 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// A request without a host that is to be redirected.
+    pub const NO_HOST: Self =
+        Self::BadUpgrade("Use https://, or send a Host field to be redirected");
+
+    /// Plain HTTP where TLS is required.
+    pub const NOT_TLS: Self =
+        Self::BadUpgrade("This port serves HTTPS only; use https:// in the URL");
+
     /// Returns the report to the clients of a deleted stream.
     pub fn deleted() -> PeerReport {
         PeerReport {
@@ -167,7 +173,6 @@ impl Failure {
             | Self::InvalidBody(_)
             | Self::BodyBroken
             | Self::RequestIdInvalid
-            | Self::NotTls
             | Self::PathTaken(_)
             | Self::BadPathRequest(_)
             | Self::BadUpgrade(_) => 400,
@@ -228,7 +233,6 @@ impl Failure {
             Self::RangeNotSupported => "RangeNotSupportedError",
             Self::ExpectationFailed => "ExpectationFailedError",
             Self::NoTunnel => "NotImplementedError",
-            Self::NotTls => "BadRequestError",
             Self::SessionNotFound | Self::StreamEnded(_) => "SessionNotFoundError",
             Self::BadRoute | Self::MethodNotAllowed(_) => "BadRouteError",
             Self::StreamStarted => "StreamStartedError",
@@ -286,7 +290,6 @@ impl Failure {
             Self::ExpectationFailed => "The only supported expectation is 100-continue",
             Self::RequestIdInvalid => REQUEST_ID_INVALID,
             Self::NoTunnel => "CONNECT is not supported; this relay is not a proxy",
-            Self::NotTls => "This port serves HTTPS only; use https:// in the URL",
             Self::SessionNotFound | Self::StreamEnded(_) => {
                 "The specified session id does not exist"
             }

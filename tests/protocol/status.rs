@@ -221,7 +221,8 @@ fn a_truncated_close_delimited_list_never_looks_complete() {
     let before = relay.descriptors();
     let headers = json!({ "download_headers": { "X-Pad": "p".repeat(60_000) } }).to_string();
     for _ in 0..500 {
-        assert_eq!(relay.exchange(&ask("POST", "/stream").body(&headers)).status(), 201);
+        let made = relay.exchange(&ask("POST", "/stream").body(&headers));
+        assert_eq!(made.status(), 201, "{}", made.text());
     }
     let mut slow = crate::support::Wire::connect_narrow(relay.address());
     slow.ask(&ask("GET", "/stream").http10());

@@ -181,7 +181,9 @@ impl Configuration {
         let tokens = newer.settings.sockets.socket_tokens.take();
         let mut texts = newer.given.clone();
         texts.remove(TOKENS);
-        tls::FILES.iter().for_each(|name| _ = texts.remove(*name));
+        for name in tls::FILES {
+            texts.remove(name);
+        }
         newer.settings = settings(&texts)?;
         let renewed = newer.settings.tls.adopt(files, &self.settings.tls);
         if renewed && !changes.applied.iter().any(|name| tls::FILES.contains(&name.as_str())) {

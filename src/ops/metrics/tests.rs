@@ -6,7 +6,7 @@ use crate::splice::pool::PoolStats;
 fn figures(tally: &StateCounts) -> RelayStats<'_> {
     RelayStats {
         streams: tally,
-        connections: [1, 0, 0, 2, 4, 0, 0, 0, 0, 0, 0, 0, 3],
+        connections: [0, 1, 0, 0, 2, 4, 0, 0, 0, 0, 0, 0, 0, 3],
         pipes: PoolStats { large_open: 5, large_lent: 2, small_open: 3, small_lent: 1, refused: 7 },
         run_queue: 9,
         held_bytes: 4096,
@@ -14,6 +14,7 @@ fn figures(tally: &StateCounts) -> RelayStats<'_> {
         max_streams: 200,
         dropped_lines: 11,
         out_of_pipes: true,
+        certificate_days: vec![("relay.example".into(), 29.5)],
     }
 }
 

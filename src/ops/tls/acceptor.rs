@@ -76,12 +76,10 @@ impl Acceptor {
 
 /// Explains why a certificate and its key cannot be used.
 fn unusable(chain: &str, key: &str, error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::InconsistentKeys(_) => {
-            format!("{key} is not the key of the certificate in {chain}")
-        }
-        error => format!("{key}: not a private key that can be used: {error}"),
+    if matches!(error, rustls::Error::InconsistentKeys(_)) {
+        return format!("{key} is not the key of the certificate in {chain}");
     }
+    format!("{key}: not a private key that can be used: {error}")
 }
 
 impl PartialEq for Acceptor {

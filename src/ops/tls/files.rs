@@ -11,6 +11,9 @@ use std::sync::Arc;
 /// Maximum size of a file: a thousand certificates.
 const FILE_MAX: u64 = 4 << 20;
 
+/// The supported forms of a private key.
+const KEY_FORMS: &str = "PEM, not encrypted: PKCS#8, PKCS#1 or SEC1";
+
 /// A certificate and its intermediates.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Chain {
@@ -77,11 +80,11 @@ impl Key {
     /// # Errors
     /// The file and what is wrong with it.
     pub fn read(path: &str) -> Result<Self, String> {
-        let key = PrivateKeyDer::from_pem_slice(&bytes(path)?).map_err(|error| match error {
-            pem::Error::NoItemsFound => format!(
-                "{path}: no private key that can be used (PEM, not encrypted: PKCS#8, PKCS#1 or SEC1)"
-            ),
-            error => format!("{path}: {error}"),
+        let key = PrivateKeyDer::from_pem_slice(&bytes(path)?).map_err(|error| {
+            if matches!(error, pem::Error::NoItemsFound) {
+                return format!("{path}: no private key that can be used ({KEY_FORMS})");
+            }
+            format!("{path}: {error}")
         })?;
         Ok(Self { path: path.into(), key: Arc::new(key) })
     }

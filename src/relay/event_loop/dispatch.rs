@@ -100,7 +100,7 @@ impl EventLoop {
     fn redirect(&mut self, id: ConnId, request: Request<'_, '_>) -> usize {
         let port = self.listeners.addresses(Endpoint::Tls).first().map_or(443, SocketAddr::port);
         let Some(location) = https_location(request.head, port) else {
-            return request.refuse(&mut self.io, id, &Failure::NotTls);
+            return request.refuse(&mut self.io, id, &Failure::NO_HOST);
         };
         let (used, read) = request.without_body();
         answer::respond(&mut self.io, id, (308, read), b"", |head| {

@@ -25,14 +25,14 @@ pub(super) fn advance(io: &mut Io, id: ConnId) -> Step {
         }
         Handshake::Done => {
             io.conns.end_handshake(id);
-            io.journal.tls_accepted(&mut io.conns[id]);
+            io.journal.tls_accepted(&io.conns[id]);
             io.set_timeout(id, io.settings.keep_alive_timeout);
             return Step::Heads;
         }
         Handshake::Plain(received) => {
             io.conns.end_handshake(id);
             io.journal.metrics.handshake(HandshakeEnd::Plain);
-            refuse_unread(io, id, &received, &Failure::NotTls);
+            refuse_unread(io, id, &received, &Failure::NOT_TLS);
         }
         Handshake::Failed => {
             io.journal.metrics.handshake(HandshakeEnd::Failed);

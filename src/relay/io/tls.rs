@@ -76,7 +76,7 @@ pub struct TlsSession {
     /// The session failed: nothing can be read or sent.
     failed: bool,
     client_subject: Option<Box<str>>,
-    /// The last read returned less than it had room for: nothing more was received.
+    /// The last read returned less than it had room for: nothing more had been received.
     drained: bool,
 }
 
@@ -182,6 +182,8 @@ impl TlsSession {
     /// `ECONNRESET` if the connection was cut, `EPROTO` if the peer violates the protocol, any
     /// error of the socket.
     pub fn read(&mut self, socket: &Socket, buffer: &mut [u8]) -> Result<Read, Errno> {
+        // What was read before proves nothing of the socket now.
+        self.drained = false;
         if self.plain_taken < self.plain.len() {
             return Ok(Read::Moved(self.take_plain(buffer)));
         }

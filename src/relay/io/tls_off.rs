@@ -7,6 +7,7 @@ use socket2::Socket;
 
 /// How far a handshake is.
 #[derive(Debug)]
+#[allow(dead_code, reason = "there is none without TLS")]
 pub enum Handshake {
     /// It waits for the client.
     Blocked,

@@ -11,7 +11,7 @@ use crate::http::head::RequestHead;
 use crate::http::range;
 use crate::http::response::HeadWriter;
 use crate::relay::http1::{Request, answer, too_busy};
-use crate::relay::io::{CloseMode, Conn, ConnId, Flushed, Io, OnFlushed, PeerEnd, Role, identify};
+use crate::relay::io::{CloseMode, ConnId, Flushed, Io, OnFlushed, PeerEnd, Role, identify};
 use crate::relay::transfers::{Begin, Owner, Transfers, feed_prefix};
 use crate::rendezvous::transfer::Delimiter;
 use crate::rendezvous::{Connected, Ending, LeaveOutcome, Pace, Side, Stream, StreamKey};
