@@ -246,7 +246,7 @@ fn a_request_to_the_old_process_is_answered_and_redirected() {
 }
 
 /// Sends a request on new connections until it is not refused temporarily.
-fn retry_until_accepted(address: SocketAddr, ask: &Ask) -> Response {
+pub(super) fn retry_until_accepted(address: SocketAddr, ask: &Ask) -> Response {
     eventually("a response other than 503", || {
         let mut wire = Wire::connect(address);
         wire.ask(ask);
@@ -263,7 +263,7 @@ fn retry_until_accepted(address: SocketAddr, ask: &Ask) -> Response {
 }
 
 /// One stream from its creation to its end.
-fn transfer_once(address: SocketAddr, body: &[u8]) {
+pub(super) fn transfer_once(address: SocketAddr, body: &[u8]) {
     let id = stream_of(&retry_until_accepted(address, &ask("POST", "/stream")));
     thread::scope(|scope| {
         let get = ask("GET", &format!("/stream/{id}"));

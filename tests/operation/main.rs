@@ -20,3 +20,4 @@ mod slow_links;
 mod support;
 mod systemd;
 mod unprivileged;
+mod upgrade;
