@@ -42,6 +42,12 @@ enum Command {
     Stop,
     /// Show the status of the relay
     Status,
+    /// Check that the relay responds; exit status 1 if not
+    Health {
+        /// Check that it accepts new streams, too
+        #[arg(long)]
+        ready: bool,
+    },
     /// List streams
     List {
         /// Active streams only
@@ -88,6 +94,8 @@ impl Ctl {
             Command::Resume => ("POST", "/control/resume".to_owned()),
             Command::Stop => ("POST", "/control/stop".to_owned()),
             Command::Status => ("GET", "/control".to_owned()),
+            Command::Health { ready: true } => ("GET", "/readyz".to_owned()),
+            Command::Health { ready: false } => ("GET", "/healthz".to_owned()),
             Command::List { active: true } => ("GET", "/stream?active=true".to_owned()),
             Command::List { active: false } => ("GET", "/stream".to_owned()),
             Command::Agents => ("GET", "/socket".to_owned()),
@@ -97,14 +105,15 @@ impl Ctl {
             request(address, method, &path).map_err(|error| explain(address, &error))?;
         let said: Value = serde_json::from_slice(&body).unwrap_or_default();
         if !(200..300).contains(&status) {
-            let message = said["message"].as_str().unwrap_or("no reason was given");
-            return Err(format!("the relay answered {status}: {message}"));
+            return Err(format!("the relay answered {status}: {}", reason(&said)));
         }
         if self.json {
             return Ok(String::from_utf8_lossy(&body).into_owned());
         }
         Ok(match &self.command {
             Command::Suspend | Command::Resume | Command::Stop | Command::Status => state(&said),
+            Command::Health { ready: true } => "ready\n".to_owned(),
+            Command::Health { ready: false } => "alive\n".to_owned(),
             Command::List { .. } => list(&said),
             Command::Agents => agents(&said),
             Command::Cancel { id } => format!("{id} is cancelled\n"),
@@ -156,6 +165,14 @@ fn explain(address: &AdminAddress, error: &io::Error) -> String {
         }
         Some(_) | None => format!("{address}: {error}"),
     }
+}
+
+/// Returns why a request failed: the message of an error, or what `/readyz` lists.
+fn reason(said: &Value) -> String {
+    let listed = said["reasons"].as_array().into_iter().flatten();
+    let mut reasons = said["message"].as_str().into_iter().chain(listed.filter_map(Value::as_str));
+    let first = reasons.next().unwrap_or("no reason was given").to_owned();
+    reasons.fold(first, |all, next| all + ", " + next)
 }
 
 fn state(said: &Value) -> String {

@@ -287,6 +287,19 @@ fn the_admin_socket_is_private_and_removed_at_exit() {
 }
 
 #[test]
+fn ctl_health_reports_liveness_and_readiness_by_its_exit_status() {
+    let relay = Administered::start(&[]);
+    let passed = |text: &str| (Some(0), text.to_owned(), String::new());
+    assert_eq!(relay.ctl(&["health"]), passed("alive\n"));
+    assert_eq!(relay.ctl(&["health", "--ready"]), passed("ready\n"));
+    relay.ctl(&["suspend"]);
+    assert_eq!(relay.ctl(&["health"]), passed("alive\n"), "a restart would not help");
+    let refused = "rdv: the relay answered 503: suspended\n".to_owned();
+    assert_eq!(relay.ctl(&["health", "--ready"]), (Some(1), String::new(), refused));
+    assert_eq!(run_ctl(&["--admin", "/nowhere/rdv.sock", "health"]).0, Some(1), "no relay");
+}
+
+#[test]
 fn ctl_reads_the_address_from_the_configuration() {
     let directory = tempfile::tempdir().expect("a directory");
     let (file, path) = (directory.path().join("rdv.toml"), directory.path().join("admin.sock"));
