@@ -3,6 +3,7 @@
 mod access;
 mod access_log;
 mod admin;
+mod apt;
 mod configuration;
 mod deploy;
 mod doctor;
