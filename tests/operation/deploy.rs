@@ -99,7 +99,7 @@ fn every_packaged_file_exists_or_is_generated() {
         assert!(made || there, "{source}");
     }
     let script = deployed("package");
-    for name in ["rdv.bash", "_rdv", "rdv.fish", "man", "changelog"] {
+    for name in ["rdv.bash", "_rdv", "rdv.fish", "man", "changelog", "rdv.cdx.json"] {
         assert!(script.contains(&format!("$made/{name}")), "deploy/package makes {name}");
     }
 }

@@ -8,6 +8,7 @@ mod configuration;
 mod deploy;
 mod doctor;
 mod handover;
+mod image;
 mod lifecycle;
 mod load;
 mod manual;
