@@ -224,6 +224,33 @@ fn a_suspended_relay_stays_suspended_during_an_upgrade_and_the_way_back() {
     }
 }
 
+#[test]
+fn agents_of_either_version_reconnect_after_an_upgrade_and_the_way_back() {
+    let Some(released) = installed() else { return };
+    for old in released {
+        for agent in [&*old, current()] {
+            let api = Relay::start(&[]);
+            let mut upgraded = Upgraded::start(&old, &[]);
+            let mut command = Command::new(agent);
+            let relay = upgraded.line.first.url("");
+            command.args(["expose", "billing", &api.url(""), "--relay", &relay]);
+            let _agent = Process::start(command);
+            let call = ask("GET", "/api/billing/ping");
+            let reach = |upgraded: &Upgraded| {
+                eventually("the API is reached", || {
+                    (upgraded.connect().exchange(&call).status() == 200).then_some(())
+                });
+            };
+            reach(&upgraded);
+            for next in [current(), &old] {
+                upgraded.hand_over_to(next);
+                reach(&upgraded);
+            }
+            upgraded.line.await_end_of_first();
+        }
+    }
+}
+
 /// What a program prints.
 fn printed(program: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
