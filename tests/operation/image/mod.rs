@@ -25,6 +25,20 @@ fn installed() -> Option<PathBuf> {
     Some(folder.join("container"))
 }
 
+/// The arguments of the program for the health check, of which only Docker's part of the image's
+/// configuration knows.
+fn health_check(image: &Path) -> Vec<String> {
+    let blobs = fs::read_dir(image.join("layout/blobs/sha256")).expect("the blobs");
+    let contents = blobs.map(|blob| fs::read(blob.expect("a blob").path()).expect("a blob"));
+    let found = contents
+        .filter_map(|content| serde_json::from_slice::<Value>(&content).ok())
+        .find_map(|value| value["config"]["Healthcheck"]["Test"].as_array().cloned());
+    let words = found.expect("a health check");
+    let words: Vec<&str> = words.iter().map(|word| word.as_str().expect("a word")).collect();
+    assert_eq!(words[..2], ["CMD", "/usr/bin/rdv"]);
+    words[2..].iter().map(|word| (*word).to_owned()).collect()
+}
+
 /// An image unpacked as a bundle: its root file system and its configuration.
 struct Bundle {
     folder: TempDir,
@@ -142,7 +156,9 @@ fn the_image_has_the_program_and_what_it_reads_and_nothing_else() {
 fn a_relay_in_a_container_is_healthy_transfers_and_drains() {
     let Some(image) = installed() else { return };
     let (container, relay) = Container::start(Bundle::unpack(&image));
-    assert_eq!(container.rdv(&["ctl", "health"]).stdout, "alive\n");
+    let health = health_check(&image);
+    let health: Vec<&str> = health.iter().map(String::as_str).collect();
+    assert_eq!(container.rdv(&health).stdout, "alive\n");
     assert_eq!(container.rdv(&["ctl", "health", "--ready"]).stdout, "ready\n");
 
     let mut sending = container.exec(&["pipe", "send", "--quiet"]);
