@@ -93,7 +93,7 @@ fn installed_path(source: &str) -> String {
 #[test]
 fn every_packaged_file_exists_or_is_generated() {
     for (source, _) in assets() {
-        let folder = source.rsplit_once("/*.").map(|(folder, _)| PathBuf::from(folder));
+        let folder = source.rsplit_once("/*").map(|(folder, _)| PathBuf::from(folder));
         let made = source.starts_with("target/");
         let there = root().join(folder.unwrap_or_else(|| source.clone().into())).exists();
         assert!(made || there, "{source}");

@@ -102,6 +102,13 @@ impl Identity {
     pub(crate) fn key(&self) -> &Path {
         &self.key
     }
+
+    /// Copies it into another directory, as `relay.crt` and `relay.key`.
+    pub(crate) fn copy_to(&self, directory: &Path) {
+        for (from, name) in [(&self.certificate, "relay.crt"), (&self.key, "relay.key")] {
+            std::fs::copy(from, directory.join(name)).expect("a copy");
+        }
+    }
 }
 
 impl Terminator {
