@@ -4,11 +4,21 @@
 //! needs `tests/proxies/install`.
 
 mod agents;
+#[path = "../browser/browser.rs"]
+#[allow(dead_code, reason = "made for the tests of the pages")]
+mod browser;
 mod configured;
 mod curl;
+#[path = "../browser/devtools.rs"]
+#[allow(dead_code, reason = "made for the tests of the pages")]
+mod devtools;
 mod draining;
 mod endings;
 mod front;
+#[path = "../browser/page.rs"]
+#[allow(dead_code, reason = "made for the tests of the pages")]
+mod page;
+mod pages;
 mod proxy;
 mod refusals;
 #[path = "../support/mod.rs"]
