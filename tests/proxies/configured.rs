@@ -35,6 +35,8 @@ fn idle_timeouts_are_longer_than_those_of_the_relay() {
         ("haproxy.cfg", "timeout client "),
         ("haproxy.cfg", "timeout server "),
         ("haproxy.cfg", "timeout tunnel "),
+        ("Caddyfile", "read_body_idle "),
+        ("Caddyfile", "write_idle "),
     ] {
         for value in values(name, directive) {
             let least = seconds(value.trim_end_matches(';'));
@@ -46,8 +48,8 @@ fn idle_timeouts_are_longer_than_those_of_the_relay() {
         assert_eq!(values("traefik.yml", directive), ["0"], "{directive}");
     }
     assert_eq!(values("traefik-dynamic.yml", "responseHeaderTimeout:"), ["0s"]);
-    // Caddy has none unless they are set.
-    for setting in ["read_body", "write ", "response_header_timeout", "read_timeout"] {
+    // Caddy has none of these unless they are set.
+    for setting in ["read_body ", "write ", "response_header_timeout", "read_timeout"] {
         let text = file("Caddyfile");
         let mut lines = text.lines().map(str::trim);
         assert!(!lines.any(|line| line.starts_with(setting)), "{setting} in Caddyfile");
