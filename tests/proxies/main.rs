@@ -1,7 +1,7 @@
 //! The configurations in `deploy/proxies/`, in the proxies themselves, with TLS and the relay.
 //!
-//! Each test runs with every proxy; one that is not installed is skipped with a message. Traefik
-//! needs `tests/proxies/install`.
+//! Each test runs with every proxy; one that is not installed is skipped with a message. Caddy,
+//! Traefik and the schemas of Kubernetes need `tests/proxies/install`.
 
 mod agents;
 #[path = "../browser/browser.rs"]
@@ -15,6 +15,7 @@ mod devtools;
 mod draining;
 mod endings;
 mod front;
+mod kubernetes;
 #[path = "../browser/page.rs"]
 #[allow(dead_code, reason = "made for the tests of the pages")]
 mod page;

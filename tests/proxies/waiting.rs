@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 use crate::curl::{CLIENTS, assert_success};
 use crate::front::with_each;
 use crate::proxy::Kind;
-use crate::support::{Framing, eventually, pattern};
+use crate::support::{Framing, eventually};
 
 #[test]
 fn events_arrive_while_the_connection_stays_open() {
@@ -53,17 +53,17 @@ fn a_slow_download_is_not_held_back() {
 #[test]
 fn a_side_that_waits_and_disconnects_gives_its_place_back() {
     with_each(&[], |front| {
-        let (small, large) = (front.file("s", b"x"), front.file("l", &pattern(8, 30 << 20)));
+        let file = front.file("up", b"text");
         for client in CLIENTS {
             let id = front.relay.create();
             let download = front.download(client, &id, "down");
             front.relay.await_state(&id, "DST_CONNECTED");
             download.signal(Signal::SIGKILL);
             front.relay.await_state(&id, "CREATED");
-            // The others notice it only when they send to the relay, after a receiver connected.
-            let reports_senders = front.kind == Kind::HaProxy;
-            for file in [&small, &large].into_iter().filter(|_| reports_senders) {
-                let upload = front.upload(client, file, &id, &["-H", "Expect:"]);
+            // The others notice it only when they send to the relay, after a receiver connected; so
+            // does HAProxy with a body that it has not read completely.
+            if front.kind == Kind::HaProxy {
+                let upload = front.upload(client, &file, &id, &["-H", "Expect:"]);
                 front.relay.await_state(&id, "SRC_CONNECTED");
                 upload.signal(Signal::SIGKILL);
                 front.relay.await_state(&id, "CREATED");
