@@ -19,7 +19,6 @@ const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPTED: &[u8] =
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
       Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nanswer";
 
 /// An API that answers each request, and echoes what follows an upgrade.
 fn api() -> SocketAddr {
@@ -42,7 +41,7 @@ fn serve(mut stream: &TcpStream) -> std::io::Result<()> {
         }
     }
     if !head.to_lowercase().contains("\r\nupgrade: websocket\r\n") {
-        return stream.write_all(ANSWER);
+        return stream.write_all(answer(&head).as_bytes());
     }
     stream.write_all(ACCEPTED)?;
     let mut buffer = [0; 4096];
@@ -52,6 +51,17 @@ fn serve(mut stream: &TcpStream) -> std::io::Result<()> {
             count => stream.write_all(&buffer[..count])?,
         }
     }
+}
+
+/// A response with what the API received about its client.
+fn answer(head: &str) -> String {
+    let field = |name: &str| {
+        let is = |line: &&str| line.to_lowercase().starts_with(name);
+        head.lines().find(is).and_then(|line| line.split_once(": ")).map_or("-", |(_, value)| value)
+    };
+    let body = format!("{} from {}", field("x-forwarded-proto:"), field("x-forwarded-for:"));
+    let length = body.len();
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
 }
 
 /// A connected agent with this number of tunnels.
@@ -87,14 +97,15 @@ fn connect(front: &Front) -> StreamOwned<ClientConnection, TcpStream> {
 
 #[test]
 fn an_api_is_called_through_its_socket_and_through_tunnels() {
-    with_each(&[], |front| {
+    with_each(&["--trusted", "127.0.0.1"], |front| {
         for tunnels in [0, 2] {
             let agent = agent(&front, tunnels);
             for client in CLIENTS {
                 let url = front.url("/api/billing/a");
                 let answer = front.start_curl(client, &["-f", &url]).finish();
                 assert_success(client.name, &answer);
-                assert_eq!(answer.stdout, "answer", "{:?}, {tunnels}", front.kind);
+                let expected = "https from 127.0.0.1, 127.0.0.1";
+                assert_eq!(answer.stdout, expected, "{:?}, {tunnels}", front.kind);
             }
             // Its name is free at once, not after its lease.
             agent.signal(Signal::SIGTERM);
