@@ -1,12 +1,16 @@
-//! Maps a request head to a route. See docs/protocol.md for the table of routes.
+//! Maps a request head to a route, by the [table](table::TABLE) of all of them.
 
 mod agents;
+mod find;
 mod paths;
+mod table;
 
 pub use paths::PathRoute;
 
 use crate::http::head::{Method, RequestHead};
 use crate::rendezvous::Side;
+use find::Target;
+use table::{Methods, NONE, Resource, TABLE};
 use uuid::Uuid;
 
 /// The route of a request. An identifier that is not a valid UUID is `None`: it names no stream.
@@ -173,59 +177,52 @@ pub enum Control {
     Stop,
 }
 
-/// The resource named by a path.
-#[derive(Clone, Copy)]
-enum Resource<'h> {
-    Server,
-    Home,
-    ReceivePage(Option<Uuid>),
-    PageFile(&'h str),
-    Watch,
-    Ping,
-    Version,
-    Streams,
-    Stream(Option<Uuid>),
-    Status(Option<Uuid>),
-    Events(Option<Uuid>),
-    Error(Option<Uuid>),
-    Receipt(Option<Uuid>),
-    Named(Option<Uuid>, &'h str),
-    Health,
-    Readiness,
-    State,
-    Control(Control),
-    Metrics,
-}
-
 /// Returns the route of a request from this audience.
 pub fn route<'h>(head: &RequestHead<'_, 'h>, audience: Audience<'h>) -> Route<'h> {
     if head.method == Method::Connect {
         return Route::Tunnel;
     }
-    if let Some(route) = agents::route(head, audience) {
-        return route;
+    if let Audience::Senders { here, compat } = audience {
+        return pushed(head, here, compat);
     }
-    if let Audience::Public { paths: true } = audience
-        && let Some(route) = paths::route(head)
-    {
-        return route;
+    if let Audience::CallersOf(name) = audience {
+        return agents::call_of_host(head, name);
     }
-    let (resource, allow) = match audience {
-        Audience::Public { .. } => match resource(head.path) {
-            Some(resource) => (resource, allow(resource)),
-            None => return Route::Nothing,
-        },
-        Audience::Senders { here, compat } => return pushed(head, here, compat),
-        Audience::Callers | Audience::CallersOf(_) | Audience::Agents => return Route::Nothing,
-        Audience::Operators => match operators_resource(head.path) {
-            Some(resource) => (resource, operators_allow(resource)),
-            None => return Route::Nothing,
-        },
-    };
+    let Some((resource, target)) = Target::find(head) else { return Route::Nothing };
+    let methods = methods(resource, audience);
+    if methods.allow.is_empty() {
+        return Route::Nothing;
+    }
+    if resource.is_api() {
+        return agents::call(&target);
+    }
+    if let Some(operation) = methods.get(head.method) {
+        return (operation.to)(&target);
+    }
     if head.method == Method::Options {
-        return Route::Options(allow);
+        Route::Options(methods.allow)
+    } else if resource.is_of_paths() {
+        Route::Path(PathRoute::NotAllowed(methods.allow))
+    } else {
+        Route::NotAllowed(methods.allow)
     }
-    asked(resource, head, audience).unwrap_or(Route::NotAllowed(allow))
+}
+
+/// Returns the methods of a resource for an audience.
+fn methods(resource: Resource, audience: Audience<'_>) -> &'static Methods {
+    let row = &TABLE[resource as usize];
+    debug_assert_eq!(row.resource, resource, "the rows are in the order of the resources");
+    match audience {
+        Audience::Public { paths } if paths || !resource.is_of_paths() => &row.public,
+        // A page of an API must not share an origin with what the relay serves.
+        Audience::Callers if resource.is_api() => &row.public,
+        Audience::Agents => &row.agents,
+        Audience::Operators => &row.operators,
+        Audience::Public { .. }
+        | Audience::Callers
+        | Audience::CallersOf(_)
+        | Audience::Senders { .. } => &NONE,
+    }
 }
 
 /// The methods of a path that accepts pushes.
@@ -244,142 +241,4 @@ fn pushed<'h>(head: &RequestHead<'_, 'h>, here: bool, compat: bool) -> Route<'h>
     } else {
         Route::NotAllowed(PUSHES)
     }
-}
-
-fn asked<'h>(
-    resource: Resource<'h>,
-    head: &RequestHead<'_, 'h>,
-    audience: Audience<'_>,
-) -> Option<Route<'h>> {
-    use Method::{Delete, Get, Head, Post, Put};
-    let public = audience != Audience::Operators;
-    Some(match (resource, head.method) {
-        (Resource::Health, Get | Head) => Route::Health,
-        (Resource::Readiness, Get | Head) => Route::Readiness,
-        (Resource::State, Get | Head) => Route::State,
-        (Resource::Control(control), Post) => Route::Control(control),
-        (Resource::Metrics, Get | Head) => Route::Metrics,
-        (Resource::Home, Get | Head) => Route::Home,
-        (Resource::ReceivePage(id), Get | Head) => Route::ReceivePage(id),
-        (Resource::PageFile(name), Get | Head) => Route::PageFile(name),
-        (Resource::Watch, Get | Head) => Route::Watch,
-        (Resource::Ping, Get | Head) => Route::Ping,
-        (Resource::Version, Get | Head) => Route::Version,
-        (Resource::Streams, Post) if public => Route::Create,
-        (Resource::Streams, Get | Head) => Route::List { active_only: wants_active(head.query) },
-        (Resource::Stream(id), Put | Post) if public => Route::Source(id, None),
-        (Resource::Stream(id), Get) if public => Route::Destination(id),
-        (Resource::Stream(id), Head) => Route::Exists(id),
-        (Resource::Stream(id), Delete) => Route::Delete(id),
-        (Resource::Status(id), Get | Head) => Route::Status(id),
-        (Resource::Events(id), Get | Head) => Route::Events(id),
-        (Resource::Error(id), Post) => Route::Report(id),
-        (Resource::Receipt(id), Post) => Route::Receipt(id),
-        (Resource::Named(id, name), Put) => Route::Source(id, Some(name)),
-        (Resource::Status(id), Put) if public => Route::Source(id, Some("status")),
-        (Resource::Events(id), Put) if public => Route::Source(id, Some("events")),
-        (Resource::Error(id), Put) => Route::Source(id, Some("error")),
-        (Resource::Receipt(id), Put) => Route::Source(id, Some("receipt")),
-        _ => return None,
-    })
-}
-
-fn allow(resource: Resource<'_>) -> &'static str {
-    match resource {
-        Resource::Home
-        | Resource::ReceivePage(_)
-        | Resource::PageFile(_)
-        | Resource::Ping
-        | Resource::Version => "GET, HEAD, OPTIONS",
-        Resource::Streams => "GET, HEAD, POST, OPTIONS",
-        Resource::Server | Resource::Stream(_) => "GET, HEAD, POST, PUT, DELETE, OPTIONS",
-        Resource::Status(_) | Resource::Events(_) => "GET, HEAD, PUT, OPTIONS",
-        Resource::Error(_) | Resource::Receipt(_) => "POST, PUT, OPTIONS",
-        Resource::Named(..) => "PUT, OPTIONS",
-        Resource::Watch
-        | Resource::Health
-        | Resource::Readiness
-        | Resource::State
-        | Resource::Control(_)
-        | Resource::Metrics => "",
-    }
-}
-
-/// Returns the methods for operators: they inspect, control and cancel, but transfer no bytes.
-fn operators_allow(resource: Resource<'_>) -> &'static str {
-    match resource {
-        Resource::Stream(_) => "HEAD, DELETE, OPTIONS",
-        Resource::Control(_) => "POST, OPTIONS",
-        Resource::Server => "GET, HEAD, POST, DELETE, OPTIONS",
-        Resource::Home
-        | Resource::PageFile(_)
-        | Resource::Watch
-        | Resource::Ping
-        | Resource::Version
-        | Resource::Streams
-        | Resource::Status(_)
-        | Resource::Events(_)
-        | Resource::Health
-        | Resource::Readiness
-        | Resource::State
-        | Resource::Metrics => "GET, HEAD, OPTIONS",
-        Resource::ReceivePage(_)
-        | Resource::Error(_)
-        | Resource::Receipt(_)
-        | Resource::Named(..) => "",
-    }
-}
-
-fn operators_resource(path: &str) -> Option<Resource<'_>> {
-    match path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path) {
-        "/healthz" => Some(Resource::Health),
-        "/readyz" => Some(Resource::Readiness),
-        "/metrics" => Some(Resource::Metrics),
-        "/watch" => Some(Resource::Watch),
-        "/control" => Some(Resource::State),
-        "/control/suspend" => Some(Resource::Control(Control::Suspend)),
-        "/control/resume" => Some(Resource::Control(Control::Resume)),
-        "/control/stop" => Some(Resource::Control(Control::Stop)),
-        _ => resource(path).filter(|resource| !operators_allow(*resource).is_empty()),
-    }
-}
-
-fn resource(path: &str) -> Option<Resource<'_>> {
-    match path {
-        "*" => return Some(Resource::Server),
-        "/" => return Some(Resource::Home),
-        _ => {}
-    }
-    let path = path.strip_prefix('/')?;
-    let mut segments = path.strip_suffix('/').unwrap_or(path).split('/');
-    let first = segments.next()?;
-    let rest = [segments.next(), segments.next(), segments.next()];
-    match (first, rest) {
-        ("ping", [None, ..]) => Some(Resource::Ping),
-        ("version", [None, ..]) => Some(Resource::Version),
-        ("s", [Some(id), None, _]) if !id.is_empty() => Some(Resource::ReceivePage(parse_id(id))),
-        ("web", [Some(name), None, _]) => Some(Resource::PageFile(name)),
-        ("stream", [None, ..]) => Some(Resource::Streams),
-        ("stream", [Some(id), None, _]) if !id.is_empty() => Some(Resource::Stream(parse_id(id))),
-        ("stream", [Some(id), Some(name), None]) if !name.is_empty() => {
-            let id = parse_id(id);
-            Some(match name {
-                "status" => Resource::Status(id),
-                "events" => Resource::Events(id),
-                "error" => Resource::Error(id),
-                "receipt" => Resource::Receipt(id),
-                name => Resource::Named(id, name),
-            })
-        }
-        _ => None,
-    }
-}
-
-/// Accepts only the form that the relay issues: 36 characters with hyphens, in either case.
-fn parse_id(text: &str) -> Option<Uuid> {
-    (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten()
-}
-
-fn wants_active(query: Option<&str>) -> bool {
-    query.is_some_and(|query| query.split('&').any(|pair| pair == "active=true"))
 }

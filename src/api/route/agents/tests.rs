@@ -1,4 +1,5 @@
 use super::*;
+use crate::api::Audience;
 use crate::http::head::{FieldSlots, HeadLimits, parse};
 use uuid::Uuid;
 
