@@ -2,6 +2,7 @@
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use rdv::api::openapi;
 use rdv::client::Ctl;
 use rdv::client::commands::{Cancel, Pipe, Post, Receive, Send, Status};
 use rdv::connector::destination::DestinationCommand;
@@ -90,6 +91,15 @@ enum Command {
         /// Print one JSON object
         #[arg(long)]
         json: bool,
+    },
+    /// Print the description of the HTTP API, for generators of clients
+    Openapi {
+        /// Describe the admin listener
+        #[arg(long, conflicts_with = "markdown")]
+        admin: bool,
+        /// Print it as a reference, in Markdown
+        #[arg(long)]
+        markdown: bool,
     },
     /// Print the manual page, or write the pages of all commands
     #[command(name = "man", alias = "manual")]
@@ -192,6 +202,10 @@ fn main() -> ExitCode {
             Err(error) => fail(&error, ExitCode::FAILURE),
         },
         Command::Doctor { serve, json } => examine(&sources(chosen, serve), json),
+        Command::Openapi { markdown: true, .. } => print(&openapi::markdown()),
+        Command::Openapi { admin, .. } => {
+            print(&format!("{:#}\n", openapi::document(&openapi::Scope::complete(admin))))
+        }
         Command::Manual(manual) => put(manual.page(Arguments::command())),
         Command::Completions(shell) => print(&shell.script(Arguments::command())),
     }

@@ -1,7 +1,7 @@
 //! The body of `POST /stream`: header fields for both responses, a waiting time, and a receipt.
 
 use super::Failure;
-use super::json::{invalid, kind, object};
+use super::json::{integer, invalid, kind, object};
 use super::origin_wide::is_origin_wide;
 use crate::http::fields::{is_field_value, is_token};
 use crate::http::head::FIELDS_MAX;
@@ -70,7 +70,7 @@ pub fn field_value(value: &Value) -> String {
 
 fn ttl_s(value: Option<&Value>) -> Result<Option<NonZeroU64>, Failure> {
     let Some(value) = value else { return Ok(None) };
-    let seconds = value.as_u64().and_then(NonZeroU64::new);
+    let seconds = integer(value).and_then(NonZeroU64::new);
     let refusal = || format!("ttl_seconds must be an integer of at least 1, got {value}");
     seconds.map(Some).ok_or_else(|| invalid(refusal()))
 }
@@ -164,12 +164,18 @@ mod tests {
 
     #[test]
     fn a_ttl_is_a_positive_integer_of_seconds() {
-        for (text, seconds) in [("1", 1), ("86400", 86_400), ("18446744073709551615", u64::MAX)] {
+        for (text, seconds) in [
+            ("1", 1),
+            ("86400", 86_400),
+            ("60.0", 60),
+            ("18446744073709551615", u64::MAX),
+            ("1e30", u64::MAX),
+        ] {
             let body = format!(r#"{{"ttl_seconds":{text}}}"#);
             let wanted = Creation { ttl_s: NonZeroU64::new(seconds), ..Creation::default() };
             assert_eq!(parse(body.as_bytes()), Ok(wanted), "{text}");
         }
-        for text in ["0", "-1", "1.5", "1.0", "\"60\"", "\"60s\"", "true", "null", "[60]", "{}"] {
+        for text in ["0", "-1", "1.5", "\"60\"", "\"60s\"", "true", "null", "[60]", "{}"] {
             let body = format!(r#"{{"ttl_seconds":{text}}}"#);
             let message = format!("ttl_seconds must be an integer of at least 1, got {text}");
             assert_eq!(parse(body.as_bytes()), Err(Failure::InvalidBody(message)), "{text}");

@@ -34,6 +34,14 @@ pub(super) fn kind(value: &Value) -> &'static str {
     }
 }
 
+/// Returns a number without a fraction, such as 7 and 7.0 (JSON Schema, section 6.1.1), at most the
+/// largest one; `None` for others, and below 0.
+pub(super) fn integer(value: &Value) -> Option<u64> {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+    let whole = |number: f64| (number >= 0.0 && number.fract() == 0.0).then_some(number as u64);
+    value.as_u64().or_else(|| value.as_f64().and_then(whole))
+}
+
 pub(super) fn invalid(message: String) -> Failure {
     Failure::InvalidBody(message)
 }

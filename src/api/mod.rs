@@ -15,6 +15,7 @@ pub mod forward;
 mod json;
 pub mod moved;
 pub mod name;
+pub mod openapi;
 mod origin_wide;
 pub mod paths;
 pub mod preview;

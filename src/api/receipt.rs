@@ -1,7 +1,7 @@
 //! The body of `POST /stream/:id/receipt`: what the receiver has of the data.
 
 use super::Failure;
-use super::json::{invalid, kind, object};
+use super::json::{integer, invalid, kind, object};
 use crate::rendezvous::Receipt;
 use serde_json::{Map, Value};
 
@@ -18,7 +18,7 @@ pub fn parse(body: &[u8], transferred_bytes: u64) -> Result<Receipt, Failure> {
         return Ok(Receipt::failed(reason));
     }
     let digest = text(&members, "digest")?;
-    match members.get("bytes").map(|bytes| (bytes, bytes.as_u64())) {
+    match members.get("bytes").map(|bytes| (bytes, integer(bytes))) {
         Some((_, Some(bytes))) if bytes != transferred_bytes => {
             let reason = format!("the receiver has {bytes} of {transferred_bytes} bytes");
             Ok(Receipt::failed(&reason))
@@ -53,6 +53,8 @@ mod tests {
                 Some(Receipt::confirmed(Some("sha-256=:x:"))),
             ),
             (r#"{"bytes":7,"digest":null,"x":1}"#, Some(Receipt::confirmed(None))),
+            (r#"{"bytes":7.0}"#, Some(Receipt::confirmed(None))),
+            (r#"{"bytes":1e30}"#, failed("the receiver has 18446744073709551615 of 7 bytes")),
             (r#"{"bytes":6}"#, failed("the receiver has 6 of 7 bytes")),
             (r#"{"error":"no space left"}"#, failed("no space left")),
             (r#"{"bytes":7,"error":"digest mismatch"}"#, failed("digest mismatch")),

@@ -1,7 +1,7 @@
 //! The body of `POST /stream/:id/error`: an error for the other side.
 
 use super::Failure;
-use super::json::{invalid, kind, object};
+use super::json::{integer, invalid, kind, object};
 use crate::rendezvous::PeerReport;
 use serde_json::{Map, Value};
 
@@ -20,8 +20,7 @@ pub fn parse(body: &[u8]) -> Result<PeerReport, Failure> {
 
 fn status(value: Option<&Value>) -> Result<u16, Failure> {
     let Some(value) = value else { return Ok(400) };
-    value
-        .as_u64()
+    integer(value)
         .and_then(|status| u16::try_from(status).ok())
         .filter(|status| (200..=599).contains(status))
         .ok_or_else(|| {
@@ -51,6 +50,11 @@ mod tests {
         for body in ["", "null", "{}", r#"{"unknown":1}"#] {
             assert_eq!(parse(body.as_bytes()), Ok(vague.clone()), "{body}");
         }
+    }
+
+    #[test]
+    fn a_status_can_have_a_fraction_of_zero() {
+        assert_eq!(parse(br#"{"http_status":404.0}"#).map(|report| report.status), Ok(404));
     }
 
     #[test]

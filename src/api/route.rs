@@ -3,7 +3,7 @@
 mod agents;
 mod find;
 mod paths;
-mod table;
+pub(super) mod table;
 
 pub use paths::PathRoute;
 
@@ -82,6 +82,8 @@ pub enum Route<'h> {
     Ping,
     /// Get the relay's version.
     Version,
+    /// Get the API document.
+    Document,
     /// Get the allowed methods.
     Options(&'static str),
     /// The path is known, but only these methods are allowed.

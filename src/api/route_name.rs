@@ -61,6 +61,8 @@ pub enum RouteName {
     Ping,
     /// Get the relay's version.
     Version,
+    /// Get the API document.
+    Document,
     /// Get the allowed methods.
     Options,
     /// A known path with a method that is not allowed.
@@ -75,7 +77,7 @@ pub enum RouteName {
 
 impl RouteName {
     /// All variants, in the order of their numbers.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Create,
         Self::Push,
         Self::Source,
@@ -104,6 +106,7 @@ impl RouteName {
         Self::Metrics,
         Self::Ping,
         Self::Version,
+        Self::Document,
         Self::Options,
         Self::NotAllowed,
         Self::Nothing,
@@ -142,6 +145,7 @@ impl RouteName {
             Self::Metrics => "metrics",
             Self::Ping => "ping",
             Self::Version => "version",
+            Self::Document => "openapi",
             Self::Options => "options",
             Self::NotAllowed => "not_allowed",
             Self::Nothing => "nothing",
@@ -183,6 +187,7 @@ impl Route<'_> {
             Self::Metrics => RouteName::Metrics,
             Self::Ping => RouteName::Ping,
             Self::Version => RouteName::Version,
+            Self::Document => RouteName::Document,
             Self::Options(_) => RouteName::Options,
             Self::NotAllowed(_) | Self::Path(PathRoute::NotAllowed(_)) => RouteName::NotAllowed,
             Self::Nothing => RouteName::Nothing,

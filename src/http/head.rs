@@ -70,6 +70,22 @@ impl Method {
             _ => Self::Other,
         }
     }
+
+    /// Returns its name; empty for any other token.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+            Self::Connect => "CONNECT",
+            Self::Trace => "TRACE",
+            Self::Patch => "PATCH",
+            Self::Other => "",
+        }
+    }
 }
 
 /// The supported versions of HTTP.

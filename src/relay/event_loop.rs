@@ -15,6 +15,7 @@ use super::agents::Agents;
 use super::http1::{self, Http1};
 use super::intake::{Intake, Records, Waker};
 use super::io::{CloseMode, ConnId, Io, ListenerKind, Role, Task};
+use super::pages::Documents;
 use super::process::{
     AdminListener, Budget, Endpoint, Handover, Inherited, Listeners, Predecessor, Reloader,
     ShutdownPhase, Signals,
@@ -78,6 +79,7 @@ pub struct EventLoop {
     agents: Agents,
     intake: Records,
     admin: Admin,
+    documents: Documents,
 }
 
 /// Serves until a signal ends it.
@@ -157,6 +159,7 @@ impl EventLoop {
             agents: Agents::new()?,
             intake: Records::default(),
             admin: Admin::new(now.monotonic),
+            documents: Documents::default(),
         })
     }
 

@@ -21,21 +21,21 @@ pub use receive::receive;
 
 /// One embedded file.
 #[derive(Debug)]
-pub struct File {
+pub struct File<'f> {
     /// Its name, without a directory.
-    pub name: &'static str,
+    pub name: &'f str,
     /// Its media type.
-    pub kind: &'static str,
+    pub kind: &'f str,
     /// Its entity tag, without quotes.
-    pub etag: &'static str,
+    pub etag: &'f str,
     /// Its content.
-    pub bytes: &'static [u8],
+    pub bytes: &'f [u8],
     /// Its content, compressed with gzip (RFC 1952).
-    pub gzip: &'static [u8],
+    pub gzip: &'f [u8],
 }
 
 /// All files, ordered by name; written by build.rs.
-static FILES: &[File] = &include!(concat!(env!("OUT_DIR"), "/files.rs"));
+static FILES: &[File<'static>] = &include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
 /// The fields of all responses with a page or one of its files: only scripts and styles from the
 /// relay itself, no frames, no forms, and no address of a stream in the `Referer` of other sites.
@@ -62,13 +62,13 @@ pub const SEND: &str = "send.html";
 pub const WATCH: &str = "watch.html";
 
 /// Returns the file of this name.
-pub fn file(name: &str) -> Option<&'static File> {
+pub fn file(name: &str) -> Option<&'static File<'static>> {
     let index = FILES.binary_search_by_key(&name, |file| file.name).ok()?;
     Some(&FILES[index])
 }
 
 /// Returns a file that pages refer to: a style, a script or an image.
-pub fn part(name: &str) -> Option<&'static File> {
+pub fn part(name: &str) -> Option<&'static File<'static>> {
     file(name).filter(|file| file.kind != HTML)
 }
 

@@ -51,6 +51,7 @@ fn find(path: &str) -> Option<(Resource, Option<Uuid>, &str)> {
         ("socket", [Some(connection), ..]) if !connection.is_empty() => Resource::ConnectionApi,
         ("ping", [None, ..]) => Resource::Ping,
         ("version", [None, ..]) => Resource::Version,
+        ("openapi.json", [None, ..]) => Resource::Document,
         ("watch", [None, ..]) => Resource::Watch,
         ("healthz", [None, ..]) => Resource::Health,
         ("readyz", [None, ..]) => Resource::Readiness,

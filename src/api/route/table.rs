@@ -4,6 +4,7 @@
 use super::agents::{attach_or_list, call};
 use super::find::Target;
 use super::{Control, PathRoute, Route};
+use crate::api::openapi::about::{self, About};
 use crate::http::head::Method;
 
 /// What a path names: the number of its row in [`TABLE`].
@@ -30,6 +31,7 @@ pub enum Resource {
     Watch,
     Ping,
     Version,
+    Document,
     Health,
     Readiness,
     Metrics,
@@ -56,7 +58,6 @@ impl Resource {
 pub struct Row {
     pub resource: Resource,
     /// The path, with its variable parts as in a URI template (RFC 6570).
-    #[cfg_attr(not(test), expect(dead_code, reason = "the API document will show it"))]
     pub path: &'static str,
     /// For all clients.
     pub public: Methods,
@@ -78,6 +79,8 @@ pub struct Methods {
 #[derive(Debug)]
 pub struct Operation {
     pub method: Method,
+    /// Its description in the API document.
+    pub about: &'static About,
     /// Returns the route of a request.
     pub to: for<'t, 'b> fn(&Target<'t, 'b>) -> Route<'b>,
 }
@@ -113,12 +116,12 @@ macro_rules! name {
     };
 }
 
-/// Methods of a path, each with the route of its requests. `OPTIONS` is added.
+/// Methods of a path, each with its description and the route of its requests. `OPTIONS` is added.
 macro_rules! methods {
-    ($($($method:ident)|+ => $to:expr),+ $(,)?) => {
+    ($($($method:ident)|+ => $about:ident, $to:expr);+ $(;)?) => {
         Methods {
             allow: concat!($($(name!($method), ", ",)+)+ "OPTIONS"),
-            operations: &[$($(Operation { method: Method::$method, to: $to }),+),+],
+            operations: &[$($(Operation { method: Method::$method, about: &about::$about, to: $to }),+),+],
         }
     };
 }
@@ -155,7 +158,7 @@ macro_rules! public {
 }
 
 /// All routes, in the order of [`Resource`].
-pub static TABLE: [Row; 28] = [
+pub static TABLE: [Row; 29] = [
     Row {
         agents: server("GET, HEAD, OPTIONS"),
         ..row(
@@ -168,92 +171,119 @@ pub static TABLE: [Row; 28] = [
     row(
         Resource::Streams,
         "/stream",
-        methods! { Get | Head => list, Post => |_| Route::Create },
-        methods! { Get | Head => list },
+        methods! { Get | Head => LIST, list; Post => CREATE, |_| Route::Create },
+        methods! { Get | Head => LIST, list },
     ),
     row(
         Resource::Stream,
         "/stream/{id}",
         methods! {
-            Get => |at| Route::Destination(at.id),
-            Head => |at| Route::Exists(at.id),
-            Post | Put => |at| Route::Source(at.id, None),
-            Delete => |at| Route::Delete(at.id),
+            Get => DOWNLOAD, |at| Route::Destination(at.id);
+            Head => EXISTS, |at| Route::Exists(at.id);
+            Post | Put => UPLOAD, |at| Route::Source(at.id, None);
+            Delete => DELETE, |at| Route::Delete(at.id)
         },
         methods! {
-            Head => |at| Route::Exists(at.id),
-            Delete => |at| Route::Delete(at.id),
+            Head => EXISTS, |at| Route::Exists(at.id);
+            Delete => DELETE, |at| Route::Delete(at.id)
         },
     ),
-    public!(Resource::Named, "/stream/{id}/{name}", Put => named),
+    public!(Resource::Named, "/stream/{id}/{filename}", Put => NAMED, named),
     row(
         Resource::Status,
         "/stream/{id}/status",
-        methods! { Get | Head => |at| Route::Status(at.id), Put => named },
-        methods! { Get | Head => |at| Route::Status(at.id) },
+        methods! { Get | Head => STATUS, |at| Route::Status(at.id); Put => NAMED, named },
+        methods! { Get | Head => STATUS, |at| Route::Status(at.id) },
     ),
     row(
         Resource::Events,
         "/stream/{id}/events",
-        methods! { Get | Head => |at| Route::Events(at.id), Put => named },
-        methods! { Get | Head => |at| Route::Events(at.id) },
+        methods! { Get | Head => EVENTS, |at| Route::Events(at.id); Put => NAMED, named },
+        methods! { Get | Head => EVENTS, |at| Route::Events(at.id) },
     ),
     public!(
         Resource::Error, "/stream/{id}/error",
-        Post => |at| Route::Report(at.id), Put => named
+        Post => REPORT, |at| Route::Report(at.id); Put => NAMED, named
     ),
     public!(
         Resource::Receipt, "/stream/{id}/receipt",
-        Post => |at| Route::Receipt(at.id), Put => named
+        Post => RECEIPT, |at| Route::Receipt(at.id); Put => NAMED, named
     ),
-    public!(Resource::AboutPaths, "/p", Get | Head => |_| Route::Path(PathRoute::About)),
+    public!(
+        Resource::AboutPaths, "/p",
+        Get | Head => ABOUT_PATHS, |_| Route::Path(PathRoute::About)
+    ),
     public!(
         Resource::Path, "/p/{path}",
-        Get => |at| Route::Path(PathRoute::Download(at.name)),
-        Head => |at| Route::Path(PathRoute::Exists(at.name)),
-        Post | Put => |at| Route::Path(PathRoute::Upload(at.name))
+        Get => PATH_DOWNLOAD, |at| Route::Path(PathRoute::Download(at.name));
+        Head => PATH_EXISTS, |at| Route::Path(PathRoute::Exists(at.name));
+        Post | Put => PATH_UPLOAD, |at| Route::Path(PathRoute::Upload(at.name))
     ),
     Row {
-        agents: methods! { Get => |_| Route::Attach },
+        agents: methods! { Get => ATTACH, |_| Route::Attach },
         ..row(
             Resource::Agents,
             "/socket",
-            methods! { Get | Head => attach_or_list },
-            methods! { Get | Head => |_| Route::Agents },
+            methods! { Get | Head => ATTACH_OR_LIST, attach_or_list },
+            methods! { Get | Head => AGENTS, |_| Route::Agents },
         )
     },
-    everywhere!(Resource::AgentEvents, "/socket/events", Get | Head => |_| Route::AgentEvents),
-    Row {
-        agents: methods! { Get => |_| Route::AttachTunnel },
-        ..public!(Resource::Tunnels, "/socket/spare", Get => |_| Route::AttachTunnel)
-    },
-    public!(
-        Resource::Api, "/api/{name}/{path}",
-        Get | Head | Post | Put | Delete | Patch | Trace => call
-    ),
-    public!(
-        Resource::ConnectionApi, "/socket/{connection}/{path}",
-        Get | Head | Post | Put | Delete | Patch | Trace => call
+    everywhere!(
+        Resource::AgentEvents, "/socket/events",
+        Get | Head => AGENT_EVENTS, |_| Route::AgentEvents
     ),
     Row {
-        agents: methods! { Get => |_| Route::Attach },
-        ..everywhere!(Resource::Home, "/", Get | Head => |_| Route::Home)
+        agents: methods! { Get => TUNNEL, |_| Route::AttachTunnel },
+        ..public!(Resource::Tunnels, "/socket/spare", Get => TUNNEL, |_| Route::AttachTunnel)
     },
-    public!(Resource::ReceivePage, "/s/{id}", Get | Head => |at| Route::ReceivePage(at.id)),
-    everywhere!(Resource::PageFile, "/web/{name}", Get | Head => |at| Route::PageFile(at.name)),
-    operators!(Resource::Watch, "/watch", Get | Head => |_| Route::Watch),
+    public!(
+        Resource::Api, "/api/{agent}/{rest}",
+        Get | Head | Post | Put | Delete | Patch | Trace => CALL, call
+    ),
+    public!(
+        Resource::ConnectionApi, "/socket/{connection}/{rest}",
+        Get | Head | Post | Put | Delete | Patch | Trace => CALL_CONNECTION, call
+    ),
     Row {
-        agents: methods! { Get | Head => |_| Route::Ping },
-        ..everywhere!(Resource::Ping, "/ping", Get | Head => |_| Route::Ping)
+        agents: methods! { Get => ATTACH, |_| Route::Attach },
+        ..row(
+            Resource::Home,
+            "/",
+            methods! { Get | Head => HOME, |_| Route::Home },
+            methods! { Get | Head => WATCH, |_| Route::Home },
+        )
     },
-    everywhere!(Resource::Version, "/version", Get | Head => |_| Route::Version),
-    operators!(Resource::Health, "/healthz", Get | Head => |_| Route::Health),
-    operators!(Resource::Readiness, "/readyz", Get | Head => |_| Route::Readiness),
-    operators!(Resource::Metrics, "/metrics", Get | Head => |_| Route::Metrics),
-    operators!(Resource::State, "/control", Get | Head => |_| Route::State),
-    operators!(Resource::Suspend, "/control/suspend", Post => |_| Route::Control(Control::Suspend)),
-    operators!(Resource::Resume, "/control/resume", Post => |_| Route::Control(Control::Resume)),
-    operators!(Resource::Stop, "/control/stop", Post => |_| Route::Control(Control::Stop)),
+    public!(
+        Resource::ReceivePage, "/s/{id}",
+        Get | Head => RECEIVE, |at| Route::ReceivePage(at.id)
+    ),
+    everywhere!(
+        Resource::PageFile, "/web/{file}",
+        Get | Head => FILE, |at| Route::PageFile(at.name)
+    ),
+    operators!(Resource::Watch, "/watch", Get | Head => WATCH_EVENTS, |_| Route::Watch),
+    Row {
+        agents: methods! { Get | Head => PING, |_| Route::Ping },
+        ..everywhere!(Resource::Ping, "/ping", Get | Head => PING, |_| Route::Ping)
+    },
+    everywhere!(Resource::Version, "/version", Get | Head => VERSION, |_| Route::Version),
+    everywhere!(
+        Resource::Document, "/openapi.json",
+        Get | Head => DOCUMENT, |_| Route::Document
+    ),
+    operators!(Resource::Health, "/healthz", Get | Head => HEALTH, |_| Route::Health),
+    operators!(Resource::Readiness, "/readyz", Get | Head => READINESS, |_| Route::Readiness),
+    operators!(Resource::Metrics, "/metrics", Get | Head => METRICS, |_| Route::Metrics),
+    operators!(Resource::State, "/control", Get | Head => STATE, |_| Route::State),
+    operators!(
+        Resource::Suspend, "/control/suspend",
+        Post => SUSPEND, |_| Route::Control(Control::Suspend)
+    ),
+    operators!(
+        Resource::Resume, "/control/resume",
+        Post => RESUME, |_| Route::Control(Control::Resume)
+    ),
+    operators!(Resource::Stop, "/control/stop", Post => STOP, |_| Route::Control(Control::Stop)),
 ];
 
 fn list<'b>(at: &Target<'_, 'b>) -> Route<'b> {

@@ -179,10 +179,7 @@ impl EventLoop {
             Route::Status(Some(stream)) => streams.status(io, transfers, id, stream, read),
             Route::Events(Some(stream)) => streams.subscribe(io, transfers, id, stream, read),
             Route::Delete(Some(stream)) => streams.delete(io, transfers, id, stream, read),
-            Route::Home => {
-                let page = home_page(io.conns[id].listener);
-                pages::home(io, id, head, page, read);
-            }
+            Route::Home => self.home(id, head, read),
             Route::ReceivePage(stream) => match streams.shown(io, stream) {
                 Ok(shown) => pages::stream(io, id, head, shown, read),
                 Err(failure) => pages::no_stream(io, id, &failure, read),
@@ -201,6 +198,7 @@ impl EventLoop {
                 self.with_standing(|admin, io, now| admin.control(io, id, control, now, read));
             }
             Route::Metrics => self.metrics(id, head, read),
+            Route::Document => self.document(id, head, read),
             Route::Ping => answer::text(io, id, "text/plain", "pong", read),
             Route::Version => answer::json(io, id, 200, &version(), read),
             Route::Options(allow) => answer::allow(io, id, head, allow, read),
@@ -249,6 +247,20 @@ impl EventLoop {
         used
     }
 
+    /// Shows the page that sends, or to operators that of the relay.
+    fn home(&mut self, id: ConnId, head: &RequestHead<'_, '_>, read: bool) {
+        let operators = self.io.conns[id].listener == ListenerKind::Admin;
+        let page = if operators { web::WATCH } else { web::SEND };
+        pages::home(&mut self.io, id, head, page, read);
+    }
+
+    /// Sends the API document of the listener.
+    fn document(&mut self, id: ConnId, head: &RequestHead<'_, '_>, read: bool) {
+        let operators = self.io.conns[id].listener == ListenerKind::Admin;
+        let document = self.documents.get(&self.io.settings, operators);
+        pages::send(&mut self.io, id, head, &document, read);
+    }
+
     fn expect_json(&mut self, id: ConnId, request: Request<'_, '_>, purpose: JsonPurpose) -> usize {
         let (used, step) = self.http1.expect_json(&mut self.io, id, request, purpose);
         self.step(id, step);
@@ -292,11 +304,6 @@ fn https_location(head: &RequestHead<'_, '_>, port: u16) -> Option<String> {
     let query = head.query.map(|query| format!("?{query}")).unwrap_or_default();
     let port = if port == 443 { String::new() } else { format!(":{port}") };
     (!host.is_empty()).then(|| format!("https://{host}{port}{}{query}", head.path))
-}
-
-/// Returns the page at `/`.
-fn home_page(listener: ListenerKind) -> &'static str {
-    if listener == ListenerKind::Admin { web::WATCH } else { web::SEND }
 }
 
 fn version() -> serde_json::Value {

@@ -1,4 +1,8 @@
-//! The pages: their files, and the page of a stream. They hold no state, and join nothing.
+//! The pages: their files, and the page of a stream, which joins nothing; and the API documents.
+
+mod documents;
+
+pub use documents::Documents;
 
 use crate::api::{Failure, Upload};
 use crate::http::head::RequestHead;
@@ -57,7 +61,7 @@ pub fn no_stream(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
 }
 
 /// Sends a file, unless the client has it.
-fn send(io: &mut Io, id: ConnId, head: &RequestHead<'_, '_>, file: &File, read: bool) {
+pub fn send(io: &mut Io, id: ConnId, head: &RequestHead<'_, '_>, file: &File<'_>, read: bool) {
     let gzip = accepts_gzip(head.fields.all("Accept-Encoding"));
     let (body, suffix) = if gzip { (file.gzip, "-gz") } else { (file.bytes, "") };
     let etag = format!("\"{}{suffix}\"", file.etag);
