@@ -1,6 +1,7 @@
 //! The relay on the wire: streams, their states and endings, requests, limits.
 
 mod acked;
+mod api;
 mod bottleneck;
 mod connections;
 mod cors;

@@ -118,7 +118,11 @@ fn put_operation(page: &mut String, document: &Value, operation: &Value) {
 /// Returns links to the schemas of a body.
 fn schemas(body: &Value) -> String {
     let mut links: Vec<String> = members(&body["content"])
-        .filter_map(|(_, content)| text(&content["schema"]["$ref"]).rsplit('/').next())
+        .filter_map(|(_, content)| {
+            let schema = &content["schema"];
+            let first = schema["anyOf"].get(0).unwrap_or(schema);
+            text(&first["$ref"]).rsplit('/').next()
+        })
         .filter(|name| !["", "Data", "Text", "Page", "Events", "Done"].contains(name))
         .map(|name| format!("[{name}](#{})", name.to_ascii_lowercase()))
         .collect();
@@ -166,6 +170,9 @@ fn kind(schema: &Value) -> String {
             "StreamId" | "State" | "Time" | "HeaderFields" => name.to_owned(),
             _ => format!("[{name}](#{})", name.to_ascii_lowercase()),
         };
+    }
+    if let Some(kinds) = schema["anyOf"].as_array() {
+        return kinds.iter().map(kind).collect::<Vec<_>>().join(" or ");
     }
     let values = schema["enum"].as_array().into_iter().flatten().chain(schema.get("const"));
     let values: Vec<_> = values.map(|value| format!("`{}`", text(value))).collect();
