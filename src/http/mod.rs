@@ -11,6 +11,7 @@ pub mod digest;
 pub mod disposition;
 pub mod fields;
 pub mod first_part;
+pub mod forwarded;
 pub mod framing;
 pub mod head;
 pub mod hop;

@@ -247,7 +247,8 @@ impl EventLoop {
         let arrival = Arrival {
             operators,
             local,
-            trusted: settings.trusts(conn.peer.ip()),
+            // What a proxy sends is not its own.
+            trusted: settings.trusts(conn.peer.ip()) && !settings.proxies.includes(conn.peer.ip()),
             loopback: local.is_some_and(|local| self.loopback.contains(&local)),
         };
         let policy = Policy {

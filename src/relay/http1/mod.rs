@@ -16,13 +16,15 @@ pub use request::{HeadReader, Request};
 
 use crate::api::access::AllowedOrigin;
 use crate::api::{Busy, Cors, Failure, Route};
+use crate::http::forwarded;
 use crate::http::head::{Expect, HeadLimits, RequestHead};
 use crate::http::response::CONTINUE;
 use crate::ops::Settings;
 use crate::ops::metrics::ConnPhase;
-use crate::relay::io::{ConnId, Http, Io, ListenerKind, Reply, Role, ServingMode, Slot};
+use crate::relay::io::{Conn, ConnId, Http, Io, ListenerKind, Reply, Role, ServingMode, Slot};
 use json::JsonRequest;
 use slab::Slab;
+use std::net::SocketAddr;
 
 /// Bytes of the first read of a head: enough for what command-line clients send, and few enough
 /// that body bytes received with it do not weigh on a waiting stream.
@@ -180,6 +182,7 @@ pub fn begin(
 ) -> Result<(), Failure> {
     let Io { conns, journal, now, settings, .. } = io;
     let conn = &mut conns[id];
+    conn.client = client(conn, request.head, settings);
     let reply = if matches!(route, Route::Path(_)) { Reply::of_text } else { Reply::to };
     conn.reply = reply(request.head);
     conn.cors = cors(conn.listener, route, request.head, &settings.cors_origin);
@@ -197,9 +200,26 @@ pub fn begin(
     Ok(())
 }
 
+/// Returns the address of the client of a request.
+fn client(conn: &Conn, head: &RequestHead<'_, '_>, settings: &Settings) -> SocketAddr {
+    let proxies = &settings.proxies;
+    let is_proxy = |address| proxies.includes(address);
+    let forwarded = is_proxy(conn.peer.ip()).then(|| forwarded::client(head.fields, is_proxy));
+    forwarded.flatten().unwrap_or(conn.peer)
+}
+
 fn begin_counted(io: &mut Io, id: ConnId) -> Result<(), Failure> {
-    let max = io.settings.load.max_concurrent;
-    if io.conns.begin_request(id, max) { Ok(()) } else { Err(Failure::TooBusy(Busy::Requests)) }
+    let load = &io.settings.load;
+    let (requests, connections) = (load.max_concurrent, load.max_connections_per_address);
+    if !io.conns.begin_request(id, requests) {
+        return Err(Failure::TooBusy(Busy::Requests));
+    }
+    // A connection of a proxy counts for the client of its request, while that is served.
+    let is_forwarded = io.conns[id].client != io.conns[id].peer;
+    if is_forwarded && !io.conns.begin_connection(id, connections) {
+        return Err(Failure::TooBusy(Busy::AddressConnections));
+    }
+    Ok(())
 }
 
 /// Returns whether pages of other origins can read the response. The admin listener
@@ -222,6 +242,7 @@ pub fn refuse_unread(io: &mut Io, id: ConnId, received: &[u8], failure: &Failure
     let Io { conns, journal, now, settings, .. } = io;
     let conn = &mut conns[id];
     conn.reply = Reply::UNKNOWN;
+    conn.client = conn.peer;
     conn.cors = if conn.listener == ListenerKind::Public {
         Cors::of_received(received, &settings.cors_origin)
     } else {

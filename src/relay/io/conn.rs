@@ -97,6 +97,8 @@ pub struct Conn {
     pub socket: Socket,
     /// Its peer address; 0.0.0.0:0 for a Unix socket.
     pub peer: SocketAddr,
+    /// The client of the current request: the peer, unless a proxy forwarded it.
+    pub client: SocketAddr,
     /// What it was accepted for.
     pub listener: ListenerKind,
     /// Its owner.
@@ -150,6 +152,7 @@ impl Conn {
             id,
             socket,
             peer,
+            client: peer,
             listener,
             role: Role::Http(Http::Head),
             reply: Reply::UNKNOWN,

@@ -158,11 +158,21 @@ impl Conns {
         self.load.end_request(&mut conn.counted);
     }
 
-    /// Counts a connection for its address; whether it may be served (`max`: 0 = no limit).
+    /// Counts a connection for its client's address; whether it may be served (`max`: 0 = no limit).
     pub fn begin_connection(&mut self, id: ConnId, max: usize) -> bool {
         let conn = &mut self.slab[id.index as usize];
-        debug_assert_eq!(conn.id, id, "a connection is counted when it is accepted");
-        self.load.begin_connection(&mut conn.counted, conn.peer.ip(), max)
+        debug_assert_eq!(conn.id, id, "a connection is counted when its client is known");
+        self.load.begin_connection(&mut conn.counted, conn.client.ip(), max)
+    }
+
+    /// Ends the request of a connection; another client may send the next one through the same
+    /// proxy.
+    pub fn end_forwarded(&mut self, id: ConnId) {
+        let conn = &mut self.slab[id.index as usize];
+        debug_assert_eq!(conn.id, id, "a request is served while its connection is open");
+        if std::mem::replace(&mut conn.client, conn.peer) != conn.peer {
+            self.load.end(&mut conn.counted);
+        }
     }
 
     /// Begins lingering with a connection that was answered.

@@ -158,7 +158,7 @@ impl Journal {
     /// Records the end of the response, or of its connection.
     pub fn ended(&mut self, conn: &mut Conn, now: Now) {
         if let (Some(note), Some(log)) = (conn.note.take(), &mut self.access_log) {
-            log.record(&note.entry(conn.peer, now));
+            log.record(&note.entry(conn.client, now));
         }
     }
 

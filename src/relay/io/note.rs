@@ -77,9 +77,9 @@ impl Note {
         }
     }
 
-    pub(super) fn entry(&self, peer: SocketAddr, now: Now) -> Entry<'_> {
+    pub(super) fn entry(&self, client: SocketAddr, now: Now) -> Entry<'_> {
         Entry {
-            peer,
+            peer: client,
             request: self.capture.as_ref(),
             received_ms: self.received.wall_ms,
             elapsed: now.monotonic.saturating_duration_since(self.received.monotonic),

@@ -265,9 +265,11 @@ fn accept_connection(io: &mut Io, socket: TcpStream, peer: SocketAddr, kind: Lis
     };
     io.set_timeout(id, io.settings.keep_alive_timeout);
     let max = io.settings.load.max_connections_per_address;
+    // The connections of a proxy are those of its clients, each known with its request.
+    let is_proxy = io.settings.proxies.includes(peer.ip());
     if full {
         http1::refuse_unread(io, id, &[], &Failure::TooBusy(Busy::Connections));
-    } else if !io.conns.begin_connection(id, max) {
+    } else if !is_proxy && !io.conns.begin_connection(id, max) {
         http1::refuse_unread(io, id, &[], &Failure::TooBusy(Busy::AddressConnections));
     }
 }

@@ -127,7 +127,7 @@ impl Streams {
             return Err(failure);
         }
         let stream = self.ids.make()?;
-        let made = self.registry.create(stream, headers, io.conns[id].peer.ip(), io.now);
+        let made = self.registry.create(stream, headers, io.conns[id].client.ip(), io.now);
         // A stream without sides may have been evicted.
         self.record(io);
         let key = made.map_err(|full| Failure::TooBusy(full.into()))?;
@@ -385,7 +385,7 @@ impl Streams {
                 if let Some(note) = &mut conn.note {
                     note.stream_ended(record.id, ended);
                 }
-                Some(conn.peer)
+                Some(conn.client)
             });
             io.journal.stream_ended(record.id, peers, ended, io.now);
         }

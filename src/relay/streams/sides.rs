@@ -179,7 +179,7 @@ impl Streams {
         path: &str,
         side: Side,
     ) -> Result<Uuid, Failure> {
-        let meeting = Meeting { path, side, client: io.conns[id].peer.ip() };
+        let meeting = Meeting { path, side, client: io.conns[id].client.ip() };
         let opened = paths::open(&mut self.registry, &mut self.ids, io, meeting);
         // A stream without sides may have been evicted.
         self.record(io);
