@@ -20,6 +20,7 @@ pub mod identity;
 pub mod multipart;
 pub mod negotiate;
 pub mod origin;
+pub mod proxy_protocol;
 pub mod range;
 pub mod reject;
 pub mod repr_digest;

@@ -34,7 +34,7 @@ pub use events::EventSettings;
 pub use handover::HandoverSettings;
 pub use load::LoadSettings;
 pub use metrics::Metrics;
-pub use proxies::ProxySettings;
+pub use proxies::{ProxyProtocol, ProxySettings};
 pub use settings::Settings;
 pub use sockets::SocketSettings;
 pub use systemd::ServiceManager;

@@ -1,7 +1,7 @@
 //! The settings for proxies before the relay.
 
 use super::settings::{is_in, network};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
@@ -13,9 +13,28 @@ pub struct ProxySettings {
     /// from Forwarded or X-Forwarded-For of their requests; repeatable
     #[arg(long, value_name = "CIDR", value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
+
+    /// PROXY protocol (version 1 or 2) on the public listeners, from trusted-proxies, or from every
+    /// peer if that is not set; other connections are closed
+    #[arg(long, value_name = "MODE", default_value = "off")]
+    pub proxy_protocol: ProxyProtocol,
+}
+
+/// Whether connections begin with the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProxyProtocol {
+    /// None does.
+    Off,
+    /// Each does.
+    Required,
 }
 
 impl ProxySettings {
+    /// Whether a peer may use the PROXY protocol where that is required.
+    pub fn may_declare(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.is_empty() || self.includes(peer)
+    }
+
     /// Whether this is the address of a proxy before the relay.
     pub fn includes(&self, address: IpAddr) -> bool {
         is_in(&self.trusted_proxies, address)

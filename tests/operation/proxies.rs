@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::support::{Ask, Relay, Wire, ask, eventually, stream_of};
+use crate::support::{Ask, Haproxy, Observed, Relay, Wire, ask, eventually, stream_of};
 use tempfile::TempDir;
+
+const FORMAT: &str = "%U %a %{tls_version}X %{tls_client}X";
 
 /// These tests are the proxy, and so is 10.0.0.0/8.
 const PROXIES: [&str; 4] = ["--trusted-proxies", "127.0.0.0/8", "--trusted-proxies", "10.0.0.0/8"];
@@ -25,7 +27,7 @@ impl Logged {
         let directory = tempfile::tempdir().expect("a directory");
         let log = directory.path().join("access.log");
         let place = log.to_str().expect("UTF-8").to_owned();
-        let log_flags = ["--access-log", &place, "--access-log-format", "%U %a"];
+        let log_flags = ["--access-log", &place, "--access-log-format", FORMAT];
         let relay = Relay::start(&[flags, &log_flags].concat());
         Logged { relay, log, _directory: directory }
     }
@@ -51,11 +53,11 @@ fn a_request_is_logged_with_the_address_of_its_client() {
     ] {
         let answer = wire.exchange(&ask("GET", path).field(name, value));
         assert_eq!(answer.status(), 404);
-        logged.await_line(&format!("{path} {expected}"));
+        logged.await_line(&format!("{path} {expected} - -"));
     }
     let logged = Logged::start(&["--trusted-proxies", "10.0.0.0/8"]);
     logged.relay.exchange(&forwarded(ask("GET", "/e"), "192.0.2.1"));
-    logged.await_line("/e 127.0.0.1");
+    logged.await_line("/e 127.0.0.1 - -");
 }
 
 #[test]
@@ -98,4 +100,105 @@ fn a_proxy_is_not_trusted_for_its_clients() {
     }
     let relay = Relay::start(&[&trusted[..], &hosts].concat());
     assert_eq!(relay.get("/stream").status(), 200, "not a proxy");
+}
+
+const REQUIRED: [&str; 2] = ["--proxy-protocol", "required"];
+
+/// A header of version 2 for 192.0.2.1:4711, with these fields after the addresses.
+fn version_2(fields: &[u8]) -> Vec<u8> {
+    let addresses = [192, 0, 2, 1, 10, 0, 0, 1, 0x12, 0x67, 0, 80];
+    let len = u8::try_from(addresses.len() + fields.len()).expect("a short header");
+    [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0", &[len][..], &addresses, fields].concat()
+}
+
+#[test]
+fn a_connection_has_the_address_in_its_proxy_header() {
+    let logged = Logged::start(&REQUIRED);
+    let tls = b"\x20\0\x14\x07\0\0\0\0\x21\0\x07TLSv1.3\x22\0\x02me";
+    for (path, header, expected) in [
+        ("/a", b"PROXY TCP4 192.0.2.1 10.0.0.1 4711 80\r\n".to_vec(), "192.0.2.1 - -"),
+        ("/b", b"PROXY TCP6 2001:db8::1 ::1 1 2\r\n".to_vec(), "2001:db8::1 - -"),
+        ("/c", b"PROXY UNKNOWN\r\n".to_vec(), "127.0.0.1 - -"),
+        ("/d", version_2(&[]), "192.0.2.1 - -"),
+        ("/e", version_2(tls), "192.0.2.1 TLSv1.3 me"),
+        ("/f", b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".to_vec(), "127.0.0.1 - -"),
+    ] {
+        let mut wire = logged.relay.connect();
+        let request = ask("GET", path).bytes();
+        wire.send([&header[..], &request].concat());
+        assert_eq!(wire.response().status(), 404, "{path}");
+        assert_eq!(wire.exchange(&ask("GET", "/ping")).status(), 200, "one header a connection");
+        let mut slow = logged.relay.connect();
+        for byte in header {
+            slow.send([byte]);
+        }
+        slow.send(ask("GET", &format!("{path}/slow")).bytes());
+        assert_eq!(slow.response().status(), 404, "{path}, byte by byte");
+        for path in [path, &format!("{path}/slow")] {
+            logged.await_line(&format!("{path} {expected}"));
+        }
+    }
+}
+
+#[test]
+fn a_connection_without_a_valid_proxy_header_is_closed_and_counted() {
+    let counted = |reason: &str| format!("rdv_proxy_refusals_total{{reason=\"{reason}\"}}");
+    let relay = Observed::start(&[&REQUIRED[..], &["--header-timeout", "100ms"]].concat());
+    for bytes in [ask("GET", "/ping").bytes(), b"PROXY TCP4 a b\r\n".to_vec(), vec![0]] {
+        let mut wire = relay.connect();
+        wire.send(bytes);
+        wire.expect_end();
+    }
+    let mut silent = relay.connect();
+    silent.send("PROXY");
+    silent.expect_end();
+    relay.await_value(&counted("timeout"), 1.0).assert_counts(&[(&counted("invalid"), 3)]);
+
+    let elsewhere = ["--trusted-proxies", "10.0.0.0/8"];
+    let relay = Observed::start(&[&REQUIRED[..], &elsewhere].concat());
+    relay.connect().expect_end();
+    relay.await_value(&counted("untrusted"), 1.0);
+}
+
+#[test]
+fn a_declared_address_is_limited_and_not_trusted() {
+    let flags = ["--max-connections-per-address", "1", "--trusted", "192.0.2.0/24"];
+    let relay = Relay::start(&[&REQUIRED[..], &flags].concat());
+    let connect = |client: &str| {
+        let mut wire = relay.connect();
+        wire.send(format!("PROXY TCP4 {client} 10.0.0.1 1 2\r\n"));
+        wire
+    };
+    let mut first = connect("192.0.2.1");
+    assert_eq!(first.exchange(&ask("GET", "/ping")).status(), 200);
+    assert_eq!(connect("192.0.2.1").response().status(), 503, "a second one of this client");
+    assert_eq!(connect("192.0.2.2").exchange(&ask("GET", "/ping")).status(), 200);
+    assert_eq!(first.exchange(&ask("GET", "/stream")).status(), 403);
+}
+
+#[test]
+fn the_identifier_of_a_connection_is_that_of_its_first_request() {
+    let relay = Relay::start(&[&REQUIRED[..], &["--request-id"]].concat());
+    let mut wire = relay.connect();
+    wire.send(version_2(b"\x05\0\x04id-1"));
+    let mut id = |ask: Ask| wire.exchange(&ask).head.get("X-Request-Id").expect("an id").to_owned();
+    assert_eq!(id(ask("GET", "/ping")), "id-1");
+    assert_ne!(id(ask("GET", "/ping")), "id-1");
+    assert_eq!(id(ask("GET", "/ping").field("X-Request-Id", "own")), "own");
+}
+
+#[test]
+fn both_versions_of_haproxy_are_accepted() {
+    let logged = Logged::start(&REQUIRED);
+    for (path, option) in [
+        ("/one", "send-proxy"),
+        ("/two", "send-proxy-v2"),
+        ("/three", "send-proxy-v2 proxy-v2-options ssl,cert-cn,crc32c,unique-id"),
+    ] {
+        let relay = logged.relay.address();
+        let Some(haproxy) = Haproxy::tcp(&format!("{relay} {option}")) else { return };
+        let mut wire = haproxy.connect_from("127.0.0.9");
+        assert_eq!(wire.exchange(&ask("GET", path)).status(), 404);
+        logged.await_line(&format!("{path} 127.0.0.9 - -"));
+    }
 }

@@ -4,6 +4,7 @@
 use super::shorten::{ShortenScope, shorten};
 use crate::api::paths::PREFIX;
 use crate::http::head::{RequestHead, Version};
+use crate::http::proxy_protocol::ClientTls;
 use crate::rendezvous::{Side, StreamState};
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -38,6 +39,8 @@ pub struct Entry<'e> {
     pub request_id: Option<&'e str>,
     /// The stream it concerned.
     pub stream: Option<&'e StreamPart>,
+    /// The TLS session of its client.
+    pub tls: Option<&'e ClientTls>,
 }
 
 /// The part a request played in a stream.

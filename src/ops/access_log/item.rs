@@ -85,10 +85,14 @@ pub enum Key {
     WaitMs,
     /// How long the transfer took.
     TransferMs,
+    /// The version of TLS between its client and a proxy.
+    TlsVersion,
+    /// The common name of the client's certificate.
+    TlsClient,
 }
 
 /// All keys by name.
-pub const KEYS: [(&str, Key); 7] = [
+pub const KEYS: [(&str, Key); 9] = [
     ("request_id", Key::RequestId),
     ("stream", Key::Stream),
     ("side", Key::Side),
@@ -96,6 +100,8 @@ pub const KEYS: [(&str, Key); 7] = [
     ("bytes_transferred", Key::BytesTransferred),
     ("wait_ms", Key::WaitMs),
     ("transfer_ms", Key::TransferMs),
+    ("tls_version", Key::TlsVersion),
+    ("tls_client", Key::TlsClient),
 ];
 
 /// The status that nginx logs if the client disconnected before the response; parsers of access logs
@@ -172,6 +178,8 @@ impl Key {
         let ms = |span: Duration| in_units(span, Unit::Milliseconds);
         let text = match self {
             Self::RequestId => entry.request_id,
+            Self::TlsVersion => entry.tls.map(|tls| &*tls.version).filter(|text| !text.is_empty()),
+            Self::TlsClient => entry.tls.and_then(|tls| tls.common_name.as_deref()),
             Self::Side => entry.stream.and_then(|part| part.side).map(Side::name),
             Self::Outcome => ended.map(|ended| ended.outcome.name()),
             Self::Stream => {

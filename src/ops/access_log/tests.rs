@@ -71,6 +71,7 @@ impl Case<'_> {
             body_bytes: self.body_bytes,
             request_id: self.request_id,
             stream: self.part.as_ref(),
+            tls: None,
         };
         let (mut value, mut line) = (Vec::new(), Vec::new());
         match &format {

@@ -248,7 +248,9 @@ impl EventLoop {
             operators,
             local,
             // What a proxy sends is not its own.
-            trusted: settings.trusts(conn.peer.ip()) && !settings.proxies.includes(conn.peer.ip()),
+            trusted: settings.trusts(conn.peer.ip())
+                && conn.proxied.is_none()
+                && !settings.proxies.includes(conn.peer.ip()),
             loopback: local.is_some_and(|local| self.loopback.contains(&local)),
         };
         let policy = Policy {

@@ -6,12 +6,14 @@ pub mod answer;
 mod follow;
 mod json;
 mod json_body;
+mod proxied;
 mod request;
 
 pub use follow::{close_or_linger, cut, fail, flush, follow, settled};
 pub use json::JsonPurpose;
 #[cfg(feature = "fuzzing")]
 pub use json_body::JsonBody;
+pub use proxied::{count_connection, expect_proxy_header};
 pub use request::{HeadReader, Request};
 
 use crate::api::access::AllowedOrigin;
@@ -20,7 +22,7 @@ use crate::http::forwarded;
 use crate::http::head::{Expect, HeadLimits, RequestHead};
 use crate::http::response::CONTINUE;
 use crate::ops::Settings;
-use crate::ops::metrics::ConnPhase;
+use crate::ops::metrics::{ConnPhase, ProxyRefusal};
 use crate::relay::io::{Conn, ConnId, Http, Io, ListenerKind, Reply, Role, ServingMode, Slot};
 use json::JsonRequest;
 use slab::Slab;
@@ -122,6 +124,7 @@ impl Http1 {
     /// Runs a turn of a connection that HTTP/1 owns.
     pub fn ready(&mut self, io: &mut Io, id: ConnId, state: Http) -> Step {
         match state {
+            Http::Proxy => return proxied::read(io, id),
             Http::Head => return Step::Heads,
             Http::Json(slot) => return self.read_json(io, id, slot),
             Http::Answering(_) => follow::flush(io, id),
@@ -133,6 +136,7 @@ impl Http1 {
     /// Handles a timeout.
     pub fn timeout(&mut self, io: &mut Io, id: ConnId, state: Http) {
         match state {
+            Http::Proxy => proxied::refuse(io, id, ProxyRefusal::Timeout),
             Http::Head if io.conns[id].carry.is_empty() => follow::close(io, id),
             Http::Head => {
                 let why = Failure::RequestTimeout("The request head did not come in time");
@@ -159,7 +163,7 @@ impl Http1 {
 /// Returns the phase of a connection, for the metrics.
 pub fn phase(state: Http) -> ConnPhase {
     match state {
-        Http::Head => ConnPhase::Head,
+        Http::Proxy | Http::Head => ConnPhase::Head,
         Http::Json(_) => ConnPhase::Json,
         Http::Answering(_) => ConnPhase::Answering,
         Http::Lingering { .. } => ConnPhase::Lingering,

@@ -10,6 +10,7 @@ use super::sockopt;
 use crate::api::{Cors, RouteName};
 use crate::http::head::{Method, RequestHead, Version};
 use crate::http::negotiate::{BodyForm, body_form, names_and_prefers};
+use crate::http::proxy_protocol::ProxiedClient;
 use crate::splice::copy;
 use mio::event::Event;
 use socket2::Socket;
@@ -95,10 +96,12 @@ pub struct Conn {
     pub id: ConnId,
     /// Its socket.
     pub socket: Socket,
-    /// Its peer address; 0.0.0.0:0 for a Unix socket.
+    /// Its peer address, or the one that a proxy declared; 0.0.0.0:0 for a Unix socket.
     pub peer: SocketAddr,
     /// The client of the current request: the peer, unless a proxy forwarded it.
     pub client: SocketAddr,
+    /// What a proxy declared of its client with the PROXY protocol.
+    pub proxied: Option<Box<ProxiedClient>>,
     /// What it was accepted for.
     pub listener: ListenerKind,
     /// Its owner.
@@ -153,6 +156,7 @@ impl Conn {
             socket,
             peer,
             client: peer,
+            proxied: None,
             listener,
             role: Role::Http(Http::Head),
             reply: Reply::UNKNOWN,

@@ -1,11 +1,11 @@
 //! What is noted of a request until its response has ended: its id, and the data of its line in the
 //! access log. Nothing is noted if neither is enabled.
 
+use super::conn::Conn;
 use crate::http::response::HeadWriter;
 use crate::ops::access_log::{Capture, Entry, StreamEnd, StreamPart};
 use crate::ops::request_id::RequestIds;
 use crate::rendezvous::{Now, Side};
-use std::net::SocketAddr;
 use uuid::Uuid;
 
 /// A request whose response has not ended.
@@ -77,9 +77,9 @@ impl Note {
         }
     }
 
-    pub(super) fn entry(&self, client: SocketAddr, now: Now) -> Entry<'_> {
+    pub(super) fn entry<'e>(&'e self, conn: &'e Conn, now: Now) -> Entry<'e> {
         Entry {
-            peer: client,
+            peer: conn.client,
             request: self.capture.as_ref(),
             received_ms: self.received.wall_ms,
             elapsed: now.monotonic.saturating_duration_since(self.received.monotonic),
@@ -87,6 +87,7 @@ impl Note {
             body_bytes: self.moved + self.sent.saturating_sub(self.overhead),
             request_id: self.id.as_deref(),
             stream: self.part.as_ref(),
+            tls: conn.proxied.as_deref().and_then(|client| client.tls.as_ref()),
         }
     }
 }

@@ -6,7 +6,8 @@ use super::shortage::{Accepted, DescriptorSupply, Shortage, accepted, waits};
 use crate::api::{Busy, ERROR_FIELD, Failure};
 use crate::http::head::Version;
 use crate::http::response::HeadWriter;
-use crate::ops::cause;
+use crate::ops::metrics::ProxyRefusal;
+use crate::ops::{ProxyProtocol, cause};
 use crate::relay::http1::{self, answer};
 use crate::relay::io::{Io, ListenerKind};
 use crate::splice::{UNPACED, copy};
@@ -258,19 +259,24 @@ pub(super) fn set_congestion_control(socket: &SockRef<'_>, name: &str) -> io::Re
 
 fn accept_connection(io: &mut Io, socket: TcpStream, peer: SocketAddr, kind: ListenerKind) {
     let full = io.conns.served() >= io.max_connections;
+    let proxied = kind == ListenerKind::Public
+        && io.settings.proxies.proxy_protocol == ProxyProtocol::Required;
+    if proxied && !io.settings.proxies.may_declare(peer.ip()) {
+        return io.journal.metrics.proxy_refused(ProxyRefusal::Untrusted);
+    }
     let id = match io.conns.insert(Socket::from(OwnedFd::from(socket)), peer, kind) {
         Ok(id) => id,
         // It is closed: the next one may succeed.
         Err(error) => return log::warn!("cannot watch a new connection: {}", cause(&error)),
     };
-    io.set_timeout(id, io.settings.keep_alive_timeout);
-    let max = io.settings.load.max_connections_per_address;
-    // The connections of a proxy are those of its clients, each known with its request.
-    let is_proxy = io.settings.proxies.includes(peer.ip());
     if full {
+        io.set_timeout(id, io.settings.keep_alive_timeout);
         http1::refuse_unread(io, id, &[], &Failure::TooBusy(Busy::Connections));
-    } else if !is_proxy && !io.conns.begin_connection(id, max) {
-        http1::refuse_unread(io, id, &[], &Failure::TooBusy(Busy::AddressConnections));
+    } else if proxied {
+        http1::expect_proxy_header(io, id);
+    } else {
+        io.set_timeout(id, io.settings.keep_alive_timeout);
+        http1::count_connection(io, id);
     }
 }
 
