@@ -34,7 +34,7 @@ pub(crate) use lineage::{Lineage, await_end_of, is_alive, successors};
 pub(crate) use observed::{ADMIN, Observed, Scrape};
 pub(crate) use peak::peak_of;
 pub(crate) use process::{Finished, Process, RUNTIME_DIRECTORY};
-pub(crate) use proxies::Haproxy;
+pub(crate) use proxies::{Haproxy, Nginx};
 pub(crate) use relay::{Relay, TRUSTING, resident_bytes_of, stream_of};
 pub(crate) use request::{Ask, ask};
 pub(crate) use response::{Ending, Head, Response};

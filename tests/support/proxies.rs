@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
+use super::clock::eventually;
 use super::process::Process;
 use super::skip::skip;
 use super::wire::Wire;
@@ -61,5 +62,52 @@ impl Haproxy {
         socket.bind(&from.into()).expect("all of 127.0.0.0/8 is this host");
         socket.connect(&self.address.into()).expect("connect to the proxy");
         Wire::over(socket.into())
+    }
+}
+
+/// nginx, with one listener and one server.
+pub(crate) struct Nginx {
+    address: SocketAddr,
+    _process: Process,
+    _directory: TempDir,
+}
+
+impl Nginx {
+    /// It forwards requests to this server, with these directives besides its defaults.
+    pub(crate) fn start(server: SocketAddr, directives: &str) -> Option<Nginx> {
+        if !Path::new("/usr/sbin/nginx").exists() {
+            skip("nginx", "it is not installed");
+            return None;
+        }
+        eventually("nginx listens", || Nginx::try_start(server, directives)).into()
+    }
+
+    /// On a port that was free before; another process may have taken it since.
+    fn try_start(server: SocketAddr, directives: &str) -> Option<Nginx> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+        let address = address.expect("a port");
+        let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|name| format!("{name}_temp_path {name};"))
+            .concat();
+        let text = format!(
+            "daemon off; master_process off; pid pid; error_log stderr; events {{}} http {{ \
+             access_log off; {paths} server {{ listen {address}; location / {{ \
+             proxy_pass http://{server}; {directives} }} }} }}"
+        );
+        let file = directory.path().join("nginx.conf");
+        std::fs::write(&file, text).expect("a configuration");
+        let mut command = Command::new("/usr/sbin/nginx");
+        command.arg("-p").arg(directory.path()).arg("-c").arg(&file);
+        let mut process = Process::start(command);
+        eventually("nginx listens or ends", || {
+            let listens = Wire::try_connect(address).is_some();
+            (process.ended() || listens).then_some(listens && !process.ended())
+        })
+        .then_some(Nginx { address, _process: process, _directory: directory })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 }
