@@ -17,6 +17,7 @@ pub mod head;
 pub mod hop;
 pub mod host;
 pub mod identity;
+pub mod interim;
 pub mod multipart;
 pub mod negotiate;
 pub mod origin;

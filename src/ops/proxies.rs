@@ -1,9 +1,11 @@
 //! The settings for proxies before the relay.
 
 use super::settings::{is_in, network};
+use super::units;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// The proxies before the relay.
 #[derive(Args, Clone, Debug)]
@@ -18,6 +20,11 @@ pub struct ProxySettings {
     /// peer if that is not set; other connections are closed
     #[arg(long, value_name = "MODE", default_value = "off")]
     pub proxy_protocol: ProxyProtocol,
+
+    /// Interval of 102 Processing to HTTP/1.1 clients that wait for the other side of a stream, so
+    /// that proxies and NAT do not cut idle connections; at least 100ms; 0s: off
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = units::time_or_never(units::INSTANT))]
+    pub heartbeat: Duration,
 }
 
 /// Whether connections begin with the PROXY protocol.

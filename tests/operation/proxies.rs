@@ -1,9 +1,13 @@
 //! The relay after proxies: whose address a request has.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::support::{Ask, Haproxy, Observed, Relay, Wire, ask, eventually, stream_of};
+use crate::support::{
+    Ask, Framing, Haproxy, Nginx, Observed, Relay, Wire, ask, assert_uploaded, eventually,
+    stream_of,
+};
 use tempfile::TempDir;
 
 const FORMAT: &str = "%U %a %{tls_version}X %{tls_client}X";
@@ -200,5 +204,92 @@ fn both_versions_of_haproxy_are_accepted() {
         let mut wire = haproxy.connect_from("127.0.0.9");
         assert_eq!(wire.exchange(&ask("GET", path)).status(), 404);
         logged.await_line(&format!("{path} 127.0.0.9 - -"));
+    }
+}
+
+const HEARTBEAT: [&str; 2] = ["--heartbeat", "150ms"];
+/// Heartbeats during twice the idle timeout of the proxies.
+const HEARTBEATS: usize = 14;
+
+fn named(ask: Ask) -> Ask {
+    ask.field("User-Agent", "curl/8.5.0")
+}
+
+fn expect_heartbeats(wire: &mut Wire, count: usize) {
+    for _ in 0..count {
+        assert_eq!(wire.head().status, 102);
+    }
+}
+
+/// The status after heartbeats.
+fn after_heartbeats(wire: &mut Wire) -> u16 {
+    let status = std::iter::repeat_with(|| wire.head().status).find(|status| *status != 102);
+    status.expect("a response")
+}
+
+/// Waits longer than the proxy's idle timeout at this address, as either side.
+fn outlast(relay: &Relay, proxy: SocketAddr) {
+    let id = relay.create();
+    let mut destination = Wire::connect(proxy);
+    destination.ask(&named(ask("GET", &format!("/stream/{id}"))));
+    expect_heartbeats(&mut destination, HEARTBEATS);
+    assert_uploaded(&relay.exchange(&ask("PUT", &format!("/stream/{id}")).body("hello")));
+    assert_eq!(after_heartbeats(&mut destination), 200);
+    assert_eq!(destination.body(5), b"hello");
+
+    let id = relay.create();
+    let mut source = Wire::connect(proxy);
+    source.ask(&named(ask("PUT", &format!("/stream/{id}"))).body("hello"));
+    expect_heartbeats(&mut source, HEARTBEATS);
+    assert_eq!(relay.get(&format!("/stream/{id}")).text(), "hello");
+    assert_eq!(after_heartbeats(&mut source), 200);
+}
+
+#[test]
+fn a_heartbeat_outlasts_the_idle_timeouts_of_haproxy() {
+    let relay = Relay::start(&HEARTBEAT);
+    let Some(haproxy) = Haproxy::http("1s", &relay.address().to_string()) else { return };
+    outlast(&relay, haproxy.address());
+}
+
+#[test]
+fn a_heartbeat_outlasts_the_idle_timeouts_of_nginx() {
+    let relay = Relay::start(&HEARTBEAT);
+    let directives = "proxy_http_version 1.1; proxy_buffering off; proxy_request_buffering off; \
+                      proxy_read_timeout 1s;";
+    let Some(nginx) = Nginx::start(relay.address(), directives) else { return };
+    outlast(&relay, nginx.address());
+}
+
+#[test]
+fn a_heartbeat_precedes_100_continue_and_the_response() {
+    let relay = Relay::start(&[&HEARTBEAT[..], &["--paths"]].concat());
+    let id = relay.create();
+    let mut source = relay.connect();
+    source.ask(&named(Framing::Length(5).put(&id)).field("Expect", "100-continue"));
+    expect_heartbeats(&mut source, 2);
+    let mut destination = relay.waiting_paired(&id);
+    assert_eq!(after_heartbeats(&mut source), 100);
+    source.send("hello");
+    assert_eq!(destination.response().text(), "hello");
+    assert_uploaded(&source.response());
+
+    let mut path = relay.connect();
+    path.ask(&named(ask("GET", "/p/x")));
+    expect_heartbeats(&mut path, 2);
+    assert_eq!(relay.exchange(&ask("PUT", "/p/x").body("hello")).status(), 200);
+    assert_eq!(after_heartbeats(&mut path), 200);
+}
+
+#[test]
+fn a_client_that_takes_a_heartbeat_for_the_response_gets_none() {
+    let relay = Relay::start(&[&HEARTBEAT[..], &["--ttl", "600ms"]].concat());
+    for get in [
+        |ask: Ask| ask,
+        |ask: Ask| named(ask).http10(),
+        |ask: Ask| ask.field("User-Agent", "python-requests/2.32.0"),
+    ] {
+        let answer = relay.exchange(&get(ask("GET", &format!("/stream/{}", relay.create()))));
+        assert_eq!(answer.status(), 504, "the first head is the response");
     }
 }

@@ -20,7 +20,7 @@ use crate::api::access::AllowedOrigin;
 use crate::api::{Busy, Cors, Failure, Route};
 use crate::http::forwarded;
 use crate::http::head::{Expect, HeadLimits, RequestHead};
-use crate::http::response::CONTINUE;
+use crate::http::response::{CONTINUE, PROCESSING};
 use crate::ops::Settings;
 use crate::ops::metrics::{ConnPhase, ProxyRefusal};
 use crate::relay::io::{Conn, ConnId, Http, Io, ListenerKind, Reply, Role, ServingMode, Slot};
@@ -262,6 +262,16 @@ pub fn send_continue(io: &mut Io, id: ConnId, rest: &[u8]) {
     let conn = &mut io.conns[id];
     if rest.is_empty() && conn.unread_bytes() == 0 {
         conn.output.buffer().extend_from_slice(CONTINUE);
+        io.conns.flush_or_close(id);
+    }
+}
+
+/// Sends `102 Processing` to a client that waits for its response, once nothing else is unsent:
+/// connections without traffic are cut by proxies.
+pub fn send_processing(io: &mut Io, id: ConnId) {
+    let conn = &mut io.conns[id];
+    if conn.output.is_empty() {
+        conn.output.buffer().extend_from_slice(PROCESSING);
         io.conns.flush_or_close(id);
     }
 }

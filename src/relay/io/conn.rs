@@ -9,6 +9,7 @@ use super::role::{Http, OnFlushed, Role};
 use super::sockopt;
 use crate::api::{Cors, RouteName};
 use crate::http::head::{Method, RequestHead, Version};
+use crate::http::interim::accepts_processing;
 use crate::http::negotiate::{BodyForm, body_form, names_and_prefers};
 use crate::http::proxy_protocol::ProxiedClient;
 use crate::splice::copy;
@@ -30,6 +31,8 @@ pub struct Reply {
     pub head_only: bool,
     /// Whether its head was sent before the outcome was known.
     pub begun: bool,
+    /// Whether interim responses may precede it.
+    pub interim: bool,
 }
 
 impl Reply {
@@ -40,6 +43,7 @@ impl Reply {
         form: BodyForm::Json,
         head_only: false,
         begun: false,
+        interim: false,
     };
 
     /// Returns the reply that a request's head calls for.
@@ -50,6 +54,7 @@ impl Reply {
             form: body_form(head.fields.all("Accept")),
             head_only: head.method == Method::Head,
             begun: false,
+            interim: accepts_processing(head),
         }
     }
 

@@ -457,10 +457,10 @@ impl Streams {
     }
 
     /// Handles a connection's timeout. The registry handles waiting times, and transfers their own
-    /// stalls.
+    /// stalls; a waiting side gets a heartbeat.
     pub fn timeout(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
         match &self.roles[slot.key()] {
-            StreamRole::Source { .. } | StreamRole::Destination { .. } => {}
+            StreamRole::Source { .. } | StreamRole::Destination { .. } => self.side_timeout(io, id),
             StreamRole::Listing(_) => io.conns.close(id, CloseMode::Orderly),
             StreamRole::Subscriber(subscriber) => {
                 let subscriber = *subscriber;

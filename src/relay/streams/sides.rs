@@ -10,7 +10,7 @@ use crate::http::framing::Framing;
 use crate::http::head::RequestHead;
 use crate::http::range;
 use crate::http::response::HeadWriter;
-use crate::relay::http1::{Request, answer, too_busy};
+use crate::relay::http1::{Request, answer, send_processing, too_busy};
 use crate::relay::io::{CloseMode, Conn, ConnId, Flushed, Io, OnFlushed, PeerEnd, Role, identify};
 use crate::relay::transfers::{Begin, Owner, Transfers, feed_prefix};
 use crate::rendezvous::transfer::Delimiter;
@@ -272,6 +272,17 @@ impl Streams {
         }
     }
 
+    /// Handles the timeout of a side: a heartbeat is due, unless the other side has connected.
+    pub(super) fn side_timeout(&mut self, io: &mut Io, id: ConnId) {
+        let conn = &io.conns[id];
+        if conn.outgoing.is_none() && conn.incoming.is_none() {
+            send_processing(io, id);
+            if !io.conns[id].is_closing() {
+                wait(io, id);
+            }
+        }
+    }
+
     /// Handles an event on a waiting side's socket.
     pub(super) fn waiting_ready(&mut self, io: &mut Io, id: ConnId) {
         let side = self.role_of(io, id).side;
@@ -382,9 +393,13 @@ pub(super) fn defer_cors(io: &mut Io, id: ConnId, fields: Option<&Map<String, Va
     }
 }
 
-/// Makes a side wait; the registry has its deadline.
+/// Makes a side wait; the registry has its deadline. That of its connection is the next heartbeat.
 pub(super) fn wait(io: &mut Io, id: ConnId) {
-    io.conns.set_deadline(id, None);
+    let interval = io.settings.proxies.heartbeat;
+    let reply = io.conns[id].reply;
+    let beats = !interval.is_zero() && reply.interim && !reply.begun;
+    let next = beats.then(|| io.now.monotonic.checked_add(interval)).flatten();
+    io.conns.set_deadline(id, next);
     if io.conns[id].peer_ended() {
         // A FIN received with its request raises no further event.
         io.conns.enqueue(id);
