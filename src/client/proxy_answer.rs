@@ -14,7 +14,7 @@ const SETTINGS: [(u16, &str); 6] = [
     ),
 ];
 
-/// The settings of a proxy that passes WebSockets.
+/// The settings of a proxy that passes upgrades.
 const UPGRADE: &str = "nginx: proxy_http_version 1.1, proxy_set_header Upgrade $http_upgrade, \
                        proxy_set_header Connection upgrade";
 

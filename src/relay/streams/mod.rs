@@ -460,7 +460,9 @@ impl Streams {
     /// stalls; a waiting side gets a heartbeat.
     pub fn timeout(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
         match &self.roles[slot.key()] {
-            StreamRole::Source { .. } | StreamRole::Destination { .. } => self.side_timeout(io, id),
+            StreamRole::Source { .. } | StreamRole::Destination { .. } => {
+                sides::side_timeout(io, id);
+            }
             StreamRole::Listing(_) => io.conns.close(id, CloseMode::Orderly),
             StreamRole::Subscriber(subscriber) => {
                 let subscriber = *subscriber;

@@ -272,17 +272,6 @@ impl Streams {
         }
     }
 
-    /// Handles the timeout of a side: a heartbeat is due, unless the other side has connected.
-    pub(super) fn side_timeout(&mut self, io: &mut Io, id: ConnId) {
-        let conn = &io.conns[id];
-        if conn.outgoing.is_none() && conn.incoming.is_none() {
-            send_processing(io, id);
-            if !io.conns[id].is_closing() {
-                wait(io, id);
-            }
-        }
-    }
-
     /// Handles an event on a waiting side's socket.
     pub(super) fn waiting_ready(&mut self, io: &mut Io, id: ConnId) {
         let side = self.role_of(io, id).side;
@@ -403,6 +392,18 @@ pub(super) fn wait(io: &mut Io, id: ConnId) {
     if io.conns[id].peer_ended() {
         // A FIN received with its request raises no further event.
         io.conns.enqueue(id);
+    }
+}
+
+/// Handles the timeout of a side: a heartbeat is due, unless the other side has connected.
+pub(super) fn side_timeout(io: &mut Io, id: ConnId) {
+    let conn = &io.conns[id];
+    if conn.outgoing.is_some() || conn.incoming.is_some() {
+        return;
+    }
+    send_processing(io, id);
+    if !io.conns[id].is_closing() {
+        wait(io, id);
     }
 }
 
