@@ -67,7 +67,7 @@ impl Connection {
             stall_timeout: options.stall_timeout,
             limit: None,
             bodiless: false,
-            reader: AnswerReader::default(),
+            reader: AnswerReader::waiting(),
             head: None,
             ended: false,
             #[cfg(feature = "socket")]
@@ -78,7 +78,7 @@ impl Connection {
     /// Begins another request; `bodiless`: its response has no body (RFC 9110, section 9.3.2).
     pub(crate) fn begin(&mut self, bodiless: bool) {
         self.bodiless = bodiless;
-        self.reader = AnswerReader::default();
+        self.reader = AnswerReader::waiting();
     }
 
     /// Returns the request target, and the value of `Proxy-Authorization`.

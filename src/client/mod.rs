@@ -144,6 +144,7 @@ mod outgoing;
 pub mod output;
 mod part;
 mod proxy;
+pub(crate) mod proxy_answer;
 pub mod relay;
 mod response;
 #[cfg(feature = "connector")]

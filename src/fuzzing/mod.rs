@@ -17,6 +17,7 @@
 //! | [`answer`] | the meaning of a response's head and events does not depend on the split |
 //! | [`signature`] | a signed webhook is accepted, an unsigned one is refused |
 //! | [`accept`] | the preferred form of an error, against a reference |
+//! | [`proxy_protocol`] | a verdict does not depend on the split; a header is read as written |
 //! | [`record`] | a line read as a record, written and read again, is the same record |
 //! | [`rendezvous`] | the registry as a script of acts: every client is answered exactly once |
 //! | [`transfer`] | the planner at random pace: head and body arrive, or visibly less |
@@ -42,6 +43,7 @@ mod framing;
 mod handshake;
 mod head;
 mod naive;
+mod proxy_protocol;
 mod record;
 mod rendezvous;
 mod request;
@@ -65,6 +67,7 @@ pub use form::form;
 pub use framing::framing;
 pub use handshake::handshake;
 pub use head::head;
+pub use proxy_protocol::proxy_protocol;
 pub use record::record;
 pub use rendezvous::rendezvous;
 pub use response::response;
@@ -89,6 +92,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("framing", framing),
     ("handshake", handshake),
     ("head", head),
+    ("proxy_protocol", proxy_protocol),
     ("record", record),
     ("rendezvous", rendezvous),
     ("response", response),

@@ -17,9 +17,17 @@ pub struct AnswerReader {
     interim: usize,
     /// Whether `100 Continue` was among them.
     continued: bool,
+    /// Whether any number of `102 Processing` is accepted.
+    waits: bool,
 }
 
 impl AnswerReader {
+    /// Creates a reader for a server that sends `102 Processing` (RFC 2518, section 10.1) as a
+    /// heartbeat for as long as the response takes.
+    pub fn waiting() -> Self {
+        Self { waits: true, ..Self::default() }
+    }
+
     /// Takes the head of the final response off the received bytes once it is complete; what
     /// follows stays. A head that trickles in is parsed again only at an empty line: its end.
     ///
@@ -42,8 +50,11 @@ impl AnswerReader {
             if !answer.is_interim() {
                 return Ok(Some(answer));
             }
-            self.interim += 1;
             self.continued |= answer.status == 100;
+            if self.waits && answer.status == 102 {
+                continue;
+            }
+            self.interim += 1;
             if self.interim > INTERIM_MAX {
                 return Err(AnswerError::Interim);
             }
@@ -117,6 +128,18 @@ mod tests {
                 assert_eq!(found.map(|head| head.status), Some(200), "{name}, {size} at a time");
                 assert_eq!(received, b"ok", "{name}, {size} at a time: the body stays");
             }
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_is_accepted_by_a_client_that_waits() {
+        let text = "HTTP/1.1 102 Processing\r\n\r\n".repeat(INTERIM_MAX + 1) + FINAL;
+        for (mut reader, found) in [
+            (AnswerReader::waiting(), Ok(Some(200))),
+            (AnswerReader::default(), Err(AnswerError::Interim)),
+        ] {
+            let head = reader.take(&mut text.clone().into_bytes());
+            assert_eq!(head.map(|head| head.map(|head| head.status)), found);
         }
     }
 

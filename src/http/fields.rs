@@ -15,7 +15,7 @@ impl<'h, 'b> Fields<'h, 'b> {
 
     /// Returns every field line: its name as received, and its value. A value may hold bytes above
     /// 0x7f.
-    pub fn iter(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> + use<'h, 'b> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&'b str, &'b [u8])> + use<'h, 'b> {
         self.0.iter().map(|header| (header.name, header.value))
     }
 
@@ -26,7 +26,10 @@ impl<'h, 'b> Fields<'h, 'b> {
 
     /// Returns the values of all fields of this name, in the order of the wire (RFC 9110, section
     /// 5.3).
-    pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'b [u8]> + use<'h, 'b, 'n> {
+    pub fn all<'n>(
+        &self,
+        name: &'n str,
+    ) -> impl DoubleEndedIterator<Item = &'b [u8]> + use<'h, 'b, 'n> {
         self.iter().filter(move |(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, v)| v)
     }
 
@@ -108,7 +111,7 @@ mod tests {
         assert_eq!(fields.get("accept"), Some(&b"a"[..]));
         assert_eq!(fields.get("te"), None);
         assert_eq!(fields.all("Accept").collect::<Vec<_>>(), [b"a", b"b"]);
-        assert_eq!(fields.iter().map(|(name, _)| name).last(), Some("ACCEPT"));
+        assert_eq!(fields.iter().map(|(name, _)| name).next_back(), Some("ACCEPT"));
         assert!(format!("{fields:?}").contains("Host"));
     }
 

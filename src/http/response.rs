@@ -7,6 +7,9 @@ use super::head::Version;
 /// The interim response to `Expect: 100-continue` (RFC 9110, section 15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+/// The interim response that only shows that the request is still served (RFC 2518, section 10.1).
+pub const PROCESSING: &[u8] = b"HTTP/1.1 102 Processing\r\n\r\n";
+
 /// Writes one head: the status line and `Date` of a response, or the request line of a request,
 /// then fields in the order of the calls, then [`end`](Self::end).
 #[derive(Debug)]

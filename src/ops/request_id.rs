@@ -109,16 +109,20 @@ impl RequestIds {
         &self.header
     }
 
-    /// Returns the id of a request with these fields.
+    /// Returns the id of a request with these fields; without one, that of its connection.
     ///
     /// # Errors
     /// [`InvalidRequestId`] if the request's own id must not be used and strict mode is on.
-    pub fn of(&mut self, fields: Fields<'_, '_>) -> Result<Option<Box<str>>, InvalidRequestId> {
+    pub fn of(
+        &mut self,
+        fields: Fields<'_, '_>,
+        connection: Option<&[u8]>,
+    ) -> Result<Option<Box<str>>, InvalidRequestId> {
         let (first, repeated) = {
             let mut given = fields.all(&self.header);
             (given.next(), given.next().is_some())
         };
-        match first {
+        match first.or(connection.filter(|id| is_request_id(id))) {
             Some(value) if !repeated && is_request_id(value) => {
                 Ok(Some(String::from_utf8_lossy(value).into()))
             }
@@ -176,7 +180,7 @@ mod tests {
         let limits = HeadLimits { bytes: 4096, target_bytes: 2048 };
         let mut slots = FieldSlots::new();
         let head = parse(head.as_bytes(), &mut slots, &limits).unwrap().unwrap();
-        ids.of(head.fields).map(|id| id.unwrap().into())
+        ids.of(head.fields, None).map(|id| id.unwrap().into())
     }
 
     #[test]

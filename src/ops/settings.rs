@@ -7,7 +7,7 @@ use super::metrics::MetricsSettings;
 use super::request_id::RequestIdSettings;
 use super::tls::TlsSettings;
 use super::units::{GIB, KIB, MIB};
-use super::{HandoverSettings, LoadSettings, SocketSettings, units};
+use super::{HandoverSettings, LoadSettings, ProxySettings, SocketSettings, units};
 use crate::api::access::AllowedOrigin;
 use clap::Args;
 use ipnet::IpNet;
@@ -138,6 +138,10 @@ pub struct Settings {
     #[command(flatten)]
     pub tls: TlsSettings,
 
+    /// Proxies before the relay.
+    #[command(flatten)]
+    pub proxies: ProxySettings,
+
     /// Agents and their APIs.
     #[command(flatten)]
     pub sockets: SocketSettings,
@@ -166,7 +170,7 @@ pub struct Settings {
 impl Settings {
     /// Whether a peer's address is in a trusted network.
     pub fn trusts(&self, peer: IpAddr) -> bool {
-        self.trusted.iter().any(|network| network.contains(&peer.to_canonical()))
+        is_in(&self.trusted, peer)
     }
 
     /// Returns how many unjoined streams one address may have; 0: no limit.
@@ -183,7 +187,13 @@ impl Settings {
     }
 }
 
-fn network(text: &str) -> Result<IpNet, String> {
+/// Whether an address is in one of these networks; an IPv4-mapped one as the IPv4 address.
+pub(super) fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(&address.to_canonical()))
+}
+
+/// Reads a network, or one address.
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
     text.parse::<IpNet>()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
         .map_err(|_| "expected a network such as 10.0.0.0/8 or fd00::/8, or one address".into())

@@ -66,6 +66,17 @@ pub fn time(
     move |text| within(duration(text)?, &(least..=YEAR), |&time| time_text(time))
 }
 
+/// Returns a parser of times, with 0 for off.
+pub fn time_or_never(
+    least: Duration,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
+    let time = time(least);
+    move |text| match duration(text)? {
+        Duration::ZERO => Ok(Duration::ZERO),
+        _ => time(text).map_err(|why| format!("{why}, or 0s for off")),
+    }
+}
+
 /// Returns a parser of sizes such as `4096`, `64KiB` or `1MiB`.
 pub fn bytes(
     allowed: RangeInclusive<usize>,

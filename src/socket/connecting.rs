@@ -3,6 +3,7 @@
 use super::error::Error;
 use crate::client::connection::Connection;
 use crate::client::dial::basic;
+use crate::client::proxy_answer::advice_on_upgrade;
 use crate::client::wire::Wire;
 use crate::client::{Options, Response, USER_AGENT, Url, clock};
 use crate::http::answer::AnswerHead;
@@ -146,14 +147,15 @@ fn refusal(head: AnswerHead, connection: Connection) -> Error {
             let _ = reader.take(REFUSAL_MAX_BYTES).read_to_end(&mut body);
         }
     }
-    Error::Refused { status, message: message(&body) }
+    Error::Refused { status, message: message(status, &body) }
 }
 
-/// Returns the `message` of a relay's JSON error, or the first line of any other body.
-fn message(body: &[u8]) -> String {
+/// Returns the `message` of a relay's JSON error; else what to do about a proxy's response, or the
+/// first line of any other body.
+fn message(status: u16, body: &[u8]) -> String {
     let json = serde_json::from_slice::<serde_json::Value>(body).ok();
     let said = json.and_then(|json| json["message"].as_str().map(str::to_owned));
-    let text = said.unwrap_or_else(|| {
+    let text = said.or_else(|| advice_on_upgrade(status)).unwrap_or_else(|| {
         String::from_utf8_lossy(body).lines().next().unwrap_or_default().trim().to_owned()
     });
     text.chars().filter(|char| !char.is_control()).take(300).collect()

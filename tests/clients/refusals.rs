@@ -8,7 +8,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::thread;
 
 use crate::support::{
-    ADMIN, ClosedPort, Observed, Process, Relay, UNKNOWN, ask, eventually, unprivileged_command,
+    ADMIN, ClosedPort, Nginx, Observed, Process, Relay, UNKNOWN, ask, eventually,
+    unprivileged_command,
 };
 use crate::workdir::{Workdir, assert_complete, assert_ended};
 use nix::sys::signal::Signal;
@@ -187,6 +188,45 @@ fn a_server_that_is_not_a_relay_is_named_as_such() {
     let html = server("HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nhtml");
     assert_ended("receive", &here.run(&["receive", &html]), 5, "the server answered 404");
     assert_eq!(here.names(), ["a"]);
+}
+
+#[test]
+fn a_response_of_a_proxy_names_the_setting_to_change_there() {
+    let relay = Relay::start(&[]);
+    let here = Workdir::at(&relay);
+    here.put("a", "abc");
+    for (answer, setting) in [
+        ("HTTP/1.1 408 x\r\nContent-Length: 4\r\n\r\nhtml", "timeout http-request"),
+        ("HTTP/1.1 413 x\r\nContent-Length: 4\r\n\r\nhtml", "client_max_body_size"),
+        ("HTTP/1.1 502 x\r\nContent-Length: 4\r\n\r\nhtml", "proxy_request_buffering off"),
+        ("HTTP/1.1 503 x\r\nContent-Length: 4\r\n\r\nhtml", "HAProxy: server"),
+        ("HTTP/1.1 504 x\r\nContent-Length: 4\r\n\r\nhtml", "proxy_read_timeout"),
+    ] {
+        let url = server(answer);
+        for command in [
+            &["send", "a", "--relay", &url, "--retries", "0"][..],
+            &["receive", &format!("{url}/stream/{UNKNOWN}"), "--retries", "0"],
+            &["source", "--relay", &url],
+        ] {
+            let got = here.run(command);
+            assert_ended(setting, &got, 5, "not the relay's but of a proxy");
+            assert!(got.stderr.contains(setting), "{command:?}: {}", got.stderr);
+        }
+    }
+    let url = server("HTTP/1.1 400 x\r\nContent-Length: 4\r\n\r\nhtml");
+    let got = here.run(&["expose", "8080", "--relay", &url]);
+    assert_ended("expose", &got, 5, "proxy_set_header Upgrade");
+}
+
+#[test]
+fn the_default_body_limit_of_nginx_is_named() {
+    let relay = Relay::start(&[]);
+    let Some(nginx) = Nginx::start(relay.address(), "") else { return };
+    let here = Workdir::at(&relay);
+    here.put("big", vec![b'x'; 2 << 20]);
+    let url = format!("http://{}", nginx.address());
+    let got = here.run(&["send", "big", "--relay", &url, "--retries", "0"]);
+    assert_ended("413", &got, 5, "client_max_body_size 0");
 }
 
 #[test]

@@ -229,7 +229,7 @@ fn client_certificates_are_required_or_optional_and_named() {
             "--access-log",
             log.to_str().expect("UTF-8"),
             "--access-log-format",
-            "%U %{client_subject}X %{tls_version}X",
+            "%U %{tls_client}X %{tls_version}X",
         ];
         let relay = Observed::of(Relay::from_command(serve(&[&identity], &flags), 1));
         let address = https_address(&relay);

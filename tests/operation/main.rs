@@ -15,6 +15,7 @@ mod manual;
 mod metrics;
 mod operator_log;
 mod package;
+mod proxies;
 mod request_ids;
 mod settings;
 mod slow_links;

@@ -68,6 +68,7 @@ const RELAY: &[Row] = &[
     row("agent-timeout", TIMES),
     row("agent-heartbeat", TIMES),
     row("name-lease", TIMES_OR_NONE),
+    Row("heartbeat", &["0s", "100ms", "8760h"], &["99ms", "8760h 1ms"]),
     row("handover-timeout", TIMES),
     row("handover-drain-timeout", TIMES_OR_NONE),
     row("max-followers", COUNTS_FROM_0),

@@ -2,6 +2,7 @@
 
 use crate::client::Error;
 use crate::client::file_name::printable;
+use crate::client::proxy_answer;
 use crate::client::relay::Refusal;
 use crate::ops::cause;
 use std::process::ExitCode;
@@ -112,6 +113,9 @@ impl From<Refusal> for Failure {
             _ if refusal.is_of_the_relay() => (Exit::Refused, ""),
             _ => (Exit::OtherSide, "the other side reported it"),
         };
+        // All errors of the relay have names.
+        let of_proxy = proxy_answer::advice(refusal.status).filter(|_| refusal.name.is_empty());
+        let hint = of_proxy.as_deref().unwrap_or(hint);
         let hint = if hint.is_empty() { String::new() } else { format!("; {hint}") };
         Self::new(exit, format!("{refusal}{hint}"))
     }

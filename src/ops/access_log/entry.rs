@@ -38,10 +38,10 @@ pub struct Entry<'e> {
     pub request_id: Option<&'e str>,
     /// The stream it concerned.
     pub stream: Option<&'e StreamPart>,
-    /// The version of TLS.
+    /// The version of TLS of its client.
     pub tls_version: Option<&'e str>,
-    /// The subject of the client's certificate.
-    pub client_subject: Option<&'e str>,
+    /// The name in the client's certificate.
+    pub tls_client: Option<&'e str>,
 }
 
 /// The part a request played in a stream.

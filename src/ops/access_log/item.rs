@@ -85,10 +85,10 @@ pub enum Key {
     WaitMs,
     /// How long the transfer took.
     TransferMs,
-    /// The version of TLS.
+    /// The version of TLS of its client, here or at a proxy.
     TlsVersion,
-    /// The subject of the client's certificate.
-    ClientSubject,
+    /// The subject of the client's certificate; from a proxy, its common name.
+    TlsClient,
 }
 
 /// All keys by name.
@@ -101,7 +101,7 @@ pub const KEYS: [(&str, Key); 9] = [
     ("wait_ms", Key::WaitMs),
     ("transfer_ms", Key::TransferMs),
     ("tls_version", Key::TlsVersion),
-    ("client_subject", Key::ClientSubject),
+    ("tls_client", Key::TlsClient),
 ];
 
 /// The status that nginx logs if the client disconnected before the response; parsers of access logs
@@ -179,7 +179,7 @@ impl Key {
         let text = match self {
             Self::RequestId => entry.request_id,
             Self::TlsVersion => entry.tls_version,
-            Self::ClientSubject => entry.client_subject,
+            Self::TlsClient => entry.tls_client,
             Self::Side => entry.stream.and_then(|part| part.side).map(Side::name),
             Self::Outcome => ended.map(|ended| ended.outcome.name()),
             Self::Stream => {

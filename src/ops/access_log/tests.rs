@@ -64,7 +64,7 @@ impl Case<'_> {
         let capture = head.map(|head| Capture::new(&head, &names, false));
         let entry = Entry {
             tls_version: Some("TLSv1.3"),
-            client_subject: Some("CN=ci"),
+            tls_client: Some("CN=ci"),
             peer: self.peer,
             request: capture.as_ref(),
             received_ms: RECEIVED_MS,

@@ -22,6 +22,31 @@ impl Path {
     }
 }
 
+/// Why a connection is closed for its PROXY header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyRefusal {
+    /// It has another beginning, or an invalid header.
+    Invalid,
+    /// The header was not received in time.
+    Timeout,
+    /// The peer is not a trusted proxy.
+    Untrusted,
+}
+
+impl ProxyRefusal {
+    /// All values, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Invalid, Self::Timeout, Self::Untrusted];
+
+    /// Returns the label's value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::Timeout => "timeout",
+            Self::Untrusted => "untrusted",
+        }
+    }
+}
+
 /// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnPhase {

@@ -13,7 +13,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use labels::{ConnPhase, HandshakeEnd, Path};
+pub use labels::{ConnPhase, HandshakeEnd, Path, ProxyRefusal};
 pub use metrics_format::MetricsFormat;
 pub use scraped::RelayStats;
 pub use settings::MetricsSettings;
@@ -50,6 +50,10 @@ const REFUSALS: Name = Name {
     name: "rdv_refusals",
     help: "Requests and connections refused although nothing is wrong with them",
 };
+const PROXY_REFUSALS: Name = Name {
+    name: "rdv_proxy_refusals",
+    help: "Connections closed for lack of a valid PROXY header",
+};
 const RELAYED: Name =
     Name { name: "rdv_relayed", help: "Body bytes handed to destinations, by the way they took" };
 
@@ -72,6 +76,7 @@ pub struct Metrics {
     /// Its series by route and status, created at the first response.
     answered: Box<[[Option<Counter>; STATUSES.len() + 1]; RouteName::ALL.len()]>,
     refusals: [Counter; Busy::ALL.len()],
+    proxy_refusals: [Counter; ProxyRefusal::ALL.len()],
     relayed: [Counter; Path::ALL.len()],
     pairing_wait: Histogram,
     transfer_duration: Histogram,
@@ -113,6 +118,12 @@ impl Metrics {
             ),
             answered: Box::new([const { [const { None }; STATUSES.len() + 1] }; _]),
             refusals: family(&mut registry, REFUSALS, "reason", Busy::ALL.map(Busy::name)),
+            proxy_refusals: family(
+                &mut registry,
+                PROXY_REFUSALS,
+                "reason",
+                ProxyRefusal::ALL.map(ProxyRefusal::name),
+            ),
             relayed: byte_counters(&mut registry, RELAYED, "path", Path::ALL.map(Path::name)),
             pairing_wait: seconds(
                 &mut registry,
@@ -158,6 +169,11 @@ impl Metrics {
     /// Counts a request or connection refused due to load.
     pub fn refused(&self, reason: Busy) {
         self.refusals[reason as usize].inc();
+    }
+
+    /// Counts a connection closed for its PROXY header.
+    pub fn proxy_refused(&self, reason: ProxyRefusal) {
+        self.proxy_refusals[reason as usize].inc();
     }
 
     /// Counts relayed body bytes; `spliced_bytes` of them passed through a pipe.

@@ -40,7 +40,7 @@ impl Sessions {
         budget.receive(&mut session, request.rest, io.now.monotonic);
         let token = bearer(request).map(str::to_owned);
         let connection = self.ids.make()?;
-        let peer = io.conns[id].peer;
+        let peer = io.conns[id].client;
         let agent = Agent::new((id, connection), session, token, peer, io.now);
         let slot = self.insert(agent);
         let fields = [

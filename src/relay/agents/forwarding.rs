@@ -87,7 +87,7 @@ pub(super) fn head(
     let ids = io.journal.request_ids.as_ref();
     let request_id = ids.zip(conn.note.as_deref().and_then(Note::id));
     let request_id = request_id.map(|(ids, id)| (ids.header(), id));
-    let trusted = io.settings.trusts(peer);
+    let trusted = io.settings.trusts(peer) || io.settings.proxies.includes(peer);
     let underscores = io.settings.sockets.pass_underscores;
     let to = Forwarding {
         rest,

@@ -284,7 +284,10 @@ impl EventLoop {
         let arrival = Arrival {
             operators,
             local,
-            trusted: settings.trusts(conn.peer.ip()),
+            // What a proxy sends is not its own.
+            trusted: settings.trusts(conn.peer.ip())
+                && conn.proxied.is_none()
+                && !settings.proxies.includes(conn.peer.ip()),
             loopback: local.is_some_and(|local| self.loopback.contains(&local)),
         };
         let policy = Policy {

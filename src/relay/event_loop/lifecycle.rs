@@ -216,10 +216,10 @@ impl EventLoop {
         self.io.mode = mode;
         self.streams.drain(&mut self.io);
         self.agents.drain(&mut self.io);
-        let idle = Role::Http(Http::Head);
         for id in self.clients_ids() {
             let conn = &self.io.conns[id];
-            if mode == ServingMode::Draining && conn.role == idle && conn.is_idle() {
+            let reads = matches!(conn.role, Role::Http(Http::Head | Http::Proxy));
+            if mode == ServingMode::Draining && reads && conn.is_idle() {
                 self.io.conns.close(id, CloseMode::Orderly);
             }
         }

@@ -90,6 +90,7 @@ pub fn fail(io: &mut Io, id: ConnId, begun: Option<Delimiter>, failure: &Failure
 /// Waits for the connection's next request.
 fn await_request(io: &mut Io, id: ConnId) {
     io.conns.end_request(id);
+    io.conns.end_forwarded(id);
     let draining = io.mode == ServingMode::Draining;
     let conn = &mut io.conns[id];
     conn.role = Role::Http(Http::Head);

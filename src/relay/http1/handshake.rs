@@ -6,9 +6,22 @@ use crate::api::Failure;
 use crate::ops::metrics::HandshakeEnd;
 use crate::relay::io::{CloseMode, ConnId, Handshake, Io};
 
+/// Begins a handshake, unless there are too many or the connection was not `counted`: it cannot be
+/// answered before, and a refusal is not worth one.
+pub(super) fn begin(io: &mut Io, id: ConnId, counted: bool) {
+    if !counted || io.conns.handshakes() >= io.settings.tls.max_handshakes {
+        io.journal.metrics.handshake(HandshakeEnd::Refused);
+        return io.conns.close(id, CloseMode::Orderly);
+    }
+    io.conns.begin_handshake(id);
+    io.set_timeout(id, io.settings.header_timeout);
+    // Its first bytes may have been received with a PROXY header.
+    io.conns.enqueue(id);
+}
+
 /// Continues a handshake; once it is complete, heads are read.
 pub(super) fn advance(io: &mut Io, id: ConnId) -> Step {
-    if !io.conns[id].readable {
+    if !io.conns[id].readable && io.conns[id].carry.is_empty() {
         // Its own part may wait for the socket.
         io.conns.flush_or_close(id);
         return Step::Wait;

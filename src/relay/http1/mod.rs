@@ -7,23 +7,27 @@ mod follow;
 mod handshake;
 mod json;
 mod json_body;
+mod proxied;
 mod request;
 
 pub use follow::{close_or_linger, cut, fail, flush, follow, settled};
 pub use json::JsonPurpose;
 #[cfg(feature = "fuzzing")]
 pub use json_body::JsonBody;
+pub use proxied::{begin_connection, expect_proxy_header};
 pub use request::{HeadReader, Request};
 
 use crate::api::access::AllowedOrigin;
 use crate::api::{Busy, Cors, Failure, Route};
+use crate::http::forwarded;
 use crate::http::head::{Expect, HeadLimits, RequestHead};
-use crate::http::response::CONTINUE;
+use crate::http::response::{CONTINUE, PROCESSING};
 use crate::ops::Settings;
-use crate::ops::metrics::ConnPhase;
-use crate::relay::io::{ConnId, Http, Io, ListenerKind, Reply, Role, ServingMode, Slot};
+use crate::ops::metrics::{ConnPhase, ProxyRefusal};
+use crate::relay::io::{Conn, ConnId, Http, Io, ListenerKind, Reply, Role, ServingMode, Slot};
 use json::JsonRequest;
 use slab::Slab;
+use std::net::SocketAddr;
 
 /// Bytes of the first read of a head: enough for what command-line clients send, and few enough
 /// that body bytes received with it do not weigh on a waiting stream.
@@ -121,6 +125,7 @@ impl Http1 {
     /// Runs a turn of a connection that HTTP/1 owns.
     pub fn ready(&mut self, io: &mut Io, id: ConnId, state: Http) -> Step {
         match state {
+            Http::Proxy => return proxied::read(io, id),
             Http::Handshake => return handshake::advance(io, id),
             Http::Head => return Step::Heads,
             Http::Json(slot) => return self.read_json(io, id, slot),
@@ -133,6 +138,7 @@ impl Http1 {
     /// Handles a timeout.
     pub fn timeout(&mut self, io: &mut Io, id: ConnId, state: Http) {
         match state {
+            Http::Proxy => proxied::refuse(io, id, ProxyRefusal::Timeout),
             Http::Handshake => handshake::timeout(io, id),
             Http::Head if io.conns[id].carry.is_empty() => follow::close_idle(io, id),
             Http::Head => {
@@ -161,7 +167,7 @@ impl Http1 {
 pub fn phase(state: Http) -> ConnPhase {
     match state {
         Http::Handshake => ConnPhase::Handshake,
-        Http::Head => ConnPhase::Head,
+        Http::Proxy | Http::Head => ConnPhase::Head,
         Http::Json(_) => ConnPhase::Json,
         Http::Answering(_) => ConnPhase::Answering,
         Http::Lingering { .. } => ConnPhase::Lingering,
@@ -184,6 +190,7 @@ pub fn begin(
 ) -> Result<(), Failure> {
     let Io { conns, journal, now, settings, .. } = io;
     let conn = &mut conns[id];
+    conn.client = client(conn, request.head, settings);
     let reply = if matches!(route, Route::Path(_)) { Reply::of_text } else { Reply::to };
     conn.reply = reply(request.head);
     conn.cors = cors(conn.listener, route, request.head, &settings.cors_origin);
@@ -201,9 +208,26 @@ pub fn begin(
     Ok(())
 }
 
+/// Returns the address of the client of a request.
+fn client(conn: &Conn, head: &RequestHead<'_, '_>, settings: &Settings) -> SocketAddr {
+    let proxies = &settings.proxies;
+    let is_proxy = |address| proxies.includes(address);
+    let forwarded = is_proxy(conn.peer.ip()).then(|| forwarded::client(head.fields, is_proxy));
+    forwarded.flatten().unwrap_or(conn.peer)
+}
+
 fn begin_counted(io: &mut Io, id: ConnId) -> Result<(), Failure> {
-    let max = io.settings.load.max_concurrent;
-    if io.conns.begin_request(id, max) { Ok(()) } else { Err(Failure::TooBusy(Busy::Requests)) }
+    let load = &io.settings.load;
+    let (requests, connections) = (load.max_concurrent, load.max_connections_per_address);
+    if !io.conns.begin_request(id, requests) {
+        return Err(Failure::TooBusy(Busy::Requests));
+    }
+    // A connection of a proxy counts for the client of its request, while that is served.
+    let is_forwarded = io.conns[id].client != io.conns[id].peer;
+    if is_forwarded && !io.conns.begin_connection(id, connections) {
+        return Err(Failure::TooBusy(Busy::AddressConnections));
+    }
+    Ok(())
 }
 
 /// Returns whether pages of other origins can read the response. The admin listener
@@ -226,6 +250,7 @@ pub fn refuse_unread(io: &mut Io, id: ConnId, received: &[u8], failure: &Failure
     let Io { conns, journal, now, settings, .. } = io;
     let conn = &mut conns[id];
     conn.reply = Reply::UNKNOWN;
+    conn.client = conn.peer;
     conn.cors = if conn.listener == ListenerKind::Public {
         Cors::of_received(received, &settings.cors_origin)
     } else {
@@ -241,6 +266,16 @@ pub fn send_continue(io: &mut Io, id: ConnId, rest: &[u8]) {
     let conn = &mut io.conns[id];
     if rest.is_empty() && conn.unread_bytes() == 0 {
         conn.output.buffer().extend_from_slice(CONTINUE);
+        io.conns.flush_or_close(id);
+    }
+}
+
+/// Sends `102 Processing` to a client that waits for its response, once nothing else is unsent:
+/// connections without traffic are cut by proxies.
+pub fn send_processing(io: &mut Io, id: ConnId) {
+    let conn = &mut io.conns[id];
+    if conn.output.is_empty() {
+        conn.output.buffer().extend_from_slice(PROCESSING);
         io.conns.flush_or_close(id);
     }
 }

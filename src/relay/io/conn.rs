@@ -9,7 +9,9 @@ use super::role::{Http, OnFlushed, Role};
 use super::tls::TlsSession;
 use crate::api::{Cors, RouteName};
 use crate::http::head::{Method, RequestHead, Version};
+use crate::http::interim::accepts_processing;
 use crate::http::negotiate::{BodyForm, body_form, names_and_prefers};
+use crate::http::proxy_protocol::ProxiedClient;
 use mio::event::Event;
 use socket2::Socket;
 use std::net::SocketAddr;
@@ -28,6 +30,8 @@ pub struct Reply {
     pub head_only: bool,
     /// Whether its head was sent before the outcome was known.
     pub begun: bool,
+    /// Whether interim responses may precede it.
+    pub interim: bool,
 }
 
 impl Reply {
@@ -38,6 +42,7 @@ impl Reply {
         form: BodyForm::Json,
         head_only: false,
         begun: false,
+        interim: false,
     };
 
     /// Returns the reply that a request's head calls for.
@@ -48,6 +53,7 @@ impl Reply {
             form: body_form(head.fields.all("Accept")),
             head_only: head.method == Method::Head,
             begun: false,
+            interim: accepts_processing(head),
         }
     }
 
@@ -96,8 +102,12 @@ pub struct Conn {
     pub socket: Socket,
     /// Its TLS session, if it was accepted for one.
     pub(super) tls: Option<Box<TlsSession>>,
-    /// Its peer address; 0.0.0.0:0 for a Unix socket.
+    /// Its peer address, or the one that a proxy declared; 0.0.0.0:0 for a Unix socket.
     pub peer: SocketAddr,
+    /// The client of the current request: the peer, unless a proxy forwarded it.
+    pub client: SocketAddr,
+    /// What a proxy declared of its client with the PROXY protocol.
+    pub proxied: Option<Box<ProxiedClient>>,
     /// What it was accepted for.
     pub listener: ListenerKind,
     /// Its owner.
@@ -152,6 +162,8 @@ impl Conn {
             socket,
             tls: None,
             peer,
+            client: peer,
+            proxied: None,
             listener,
             role: Role::Http(Http::Head),
             reply: Reply::UNKNOWN,

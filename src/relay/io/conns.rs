@@ -11,7 +11,6 @@ use super::mode::ListenerKind;
 use super::queue::{RunQueue, Task};
 use super::role::{Http, Role};
 use super::timers::Timers;
-use super::tls::TlsSession;
 use mio::Interest;
 use mio::event::Event;
 use mio::unix::SourceFd;
@@ -169,11 +168,21 @@ impl Conns {
         self.load.end_request(&mut conn.counted);
     }
 
-    /// Counts a connection for its address; whether it may be served (`max`: 0 = no limit).
+    /// Counts a connection for its client's address; whether it may be served (`max`: 0 = no limit).
     pub fn begin_connection(&mut self, id: ConnId, max: usize) -> bool {
         let conn = &mut self.slab[id.index as usize];
-        debug_assert_eq!(conn.id, id, "a connection is counted when it is accepted");
-        self.load.begin_connection(&mut conn.counted, conn.peer.ip(), max)
+        debug_assert_eq!(conn.id, id, "a connection is counted when its client is known");
+        self.load.begin_connection(&mut conn.counted, conn.client.ip(), max)
+    }
+
+    /// Ends the request of a connection; another client may send the next one through the same
+    /// proxy.
+    pub fn end_forwarded(&mut self, id: ConnId) {
+        let conn = &mut self.slab[id.index as usize];
+        debug_assert_eq!(conn.id, id, "a request is served while its connection is open");
+        if std::mem::replace(&mut conn.client, conn.peer) != conn.peer {
+            self.load.end(&mut conn.counted);
+        }
     }
 
     /// Returns the number of connections that perform their TLS handshake.
@@ -182,10 +191,8 @@ impl Conns {
     }
 
     /// Begins the TLS handshake of a new connection.
-    pub fn begin_handshake(&mut self, id: ConnId, session: TlsSession) {
-        let conn = &mut self[id];
-        conn.role = Role::Http(Http::Handshake);
-        conn.tls = Some(Box::new(session));
+    pub fn begin_handshake(&mut self, id: ConnId) {
+        self[id].role = Role::Http(Http::Handshake);
         self.handshakes += 1;
     }
 

@@ -94,7 +94,10 @@ impl Journal {
         if self.access_log.is_none() && self.request_ids.is_none() {
             return Ok(());
         }
-        let (id, refused) = match self.request_ids.as_mut().map(|ids| ids.of(head.fields)) {
+        // It identifies the first request: the next one may be another client's.
+        let unique = conn.proxied.as_mut().and_then(|client| client.unique_id.take());
+        let ids = self.request_ids.as_mut();
+        let (id, refused) = match ids.map(|ids| ids.of(head.fields, unique.as_deref())) {
             None => (None, false),
             Some(Ok(id)) => (id, false),
             Some(Err(InvalidRequestId)) => {
@@ -162,7 +165,7 @@ impl Journal {
                 request_id: None,
                 stream: None,
                 tls_version: None,
-                client_subject: None,
+                tls_client: None,
             });
         }
     }
@@ -170,7 +173,7 @@ impl Journal {
     /// Records the end of the response, or of its connection.
     pub fn ended(&mut self, conn: &mut Conn, now: Now) {
         if let (Some(note), Some(log)) = (conn.note.take(), &mut self.access_log) {
-            log.record(&note.entry(conn.peer, conn.tls(), now));
+            log.record(&note.entry(conn, now));
         }
     }
 

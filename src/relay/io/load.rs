@@ -41,16 +41,25 @@ impl ConnCounts {
         }
     }
 
-    /// Counts a connection for its address until [`ConnCounts::end`]; whether it may be served with
+    /// Counts a connection for its client until [`ConnCounts::end`]; whether it may be served with
     /// at most `max` for one address (0: no limit, and nothing is counted).
-    pub fn begin_connection(&mut self, counted: &mut LoadClass, peer: IpAddr, max: usize) -> bool {
+    pub fn begin_connection(
+        &mut self,
+        counted: &mut LoadClass,
+        client: IpAddr,
+        max: usize,
+    ) -> bool {
+        // It may be counted for its peer if that became a proxy by a reload.
+        if let Some(before) = counted.address.take() {
+            self.addresses.remove(before);
+        }
         if max == 0 {
             return true;
         }
-        if self.addresses.count(peer) >= max {
+        if self.addresses.count(client) >= max {
             return false;
         }
-        counted.address = Some(self.addresses.add(peer));
+        counted.address = Some(self.addresses.add(client));
         true
     }
 

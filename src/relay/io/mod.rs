@@ -8,6 +8,7 @@
 //! | `id` | ids with generations, of connections and transfers |
 //! | `queue`, `timers` | the run queue, the heap of deadlines |
 //! | `output`, `sockopt` | bytes to be written, options the standard library does not know |
+//! | `proxy_header` | reading a PROXY header, before anything else |
 //! | `load` | what is counted for the load limits |
 //! | `mode` | whether the relay takes work, and what a connection was accepted for |
 //! | `journal`, `note` | access log, metrics and request ids: what is recorded of a request |
@@ -20,6 +21,7 @@ mod load;
 mod mode;
 mod note;
 mod output;
+mod proxy_header;
 mod queue;
 mod role;
 pub mod sockopt;
@@ -38,6 +40,7 @@ pub use journal::Journal;
 pub use mode::{ListenerKind, ServingMode};
 pub use note::{Note, identify};
 pub use output::Output;
+pub use proxy_header::ProxyRead;
 #[cfg(feature = "fuzzing")]
 pub use queue::RunQueue;
 pub use queue::Task;

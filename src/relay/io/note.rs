@@ -1,12 +1,11 @@
 //! What is noted of a request until its response has ended: its id, and the data of its line in the
 //! access log. Nothing is noted if neither is enabled.
 
-use super::tls::TlsSession;
+use super::conn::Conn;
 use crate::http::response::HeadWriter;
 use crate::ops::access_log::{Capture, Entry, StreamEnd, StreamPart};
 use crate::ops::request_id::RequestIds;
 use crate::rendezvous::{Now, Side};
-use std::net::SocketAddr;
 use uuid::Uuid;
 
 /// A request whose response has not ended.
@@ -78,14 +77,10 @@ impl Note {
         }
     }
 
-    pub(super) fn entry<'n>(
-        &'n self,
-        peer: SocketAddr,
-        tls: Option<&'n TlsSession>,
-        now: Now,
-    ) -> Entry<'n> {
+    pub(super) fn entry<'e>(&'e self, conn: &'e Conn, now: Now) -> Entry<'e> {
+        let (tls_version, tls_client) = tls_of(conn);
         Entry {
-            peer,
+            peer: conn.client,
             request: self.capture.as_ref(),
             received_ms: self.received.wall_ms,
             elapsed: now.monotonic.saturating_duration_since(self.received.monotonic),
@@ -93,10 +88,23 @@ impl Note {
             body_bytes: self.moved + self.sent.saturating_sub(self.overhead),
             request_id: self.id.as_deref(),
             stream: self.part.as_ref(),
-            tls_version: tls.map(TlsSession::version),
-            client_subject: tls.and_then(TlsSession::client_subject),
+            tls_version,
+            tls_client,
         }
     }
+}
+
+/// Returns the version of TLS of a connection's client, here or at a proxy, and the name in its
+/// certificate.
+fn tls_of(conn: &Conn) -> (Option<&str>, Option<&str>) {
+    if let Some(tls) = conn.tls() {
+        return (Some(tls.version()), tls.client_subject());
+    }
+    let Some(proxied) = conn.proxied.as_deref().and_then(|client| client.tls.as_ref()) else {
+        return (None, None);
+    };
+    let version = Some(&*proxied.version).filter(|version| !version.is_empty());
+    (version, proxied.common_name.as_deref())
 }
 
 /// Writes the id of the request into the head of its response.

@@ -38,6 +38,8 @@ pub enum Role {
 /// The state of a connection that HTTP/1 owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Http {
+    /// Reads a PROXY header.
+    Proxy,
     /// Performs its TLS handshake.
     Handshake,
     /// Reads a request head, or idles.

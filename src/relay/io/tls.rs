@@ -141,17 +141,31 @@ impl TlsSession {
         self.sealed.len() - self.sealed_sent
     }
 
+    /// Takes the first bytes of the client, which were read before.
+    pub fn feed(&mut self, bytes: Vec<u8>) {
+        debug_assert!(self.phase == Phase::New, "only the first bytes are read before");
+        self.incomplete = bytes;
+    }
+
     /// Continues the handshake as far as the client has sent its part.
     pub fn handshake(&mut self, socket: &Socket) -> Handshake {
         let begins = self.phase == Phase::New;
+        let fed = begins && !self.incomplete.is_empty();
         let room = self.incomplete.len() + RECORD_MAX;
         let received = WIRE.with_borrow_mut(|wire| {
             let filled = self.begin_receiving(wire);
             let result = copy::read(socket, &mut wire[filled..room]);
-            let Ok(Read::Moved(count)) = result else { return Err(result) };
+            let count = match result {
+                Ok(Read::Moved(count)) => count,
+                Ok(Read::Blocked) if fed => 0,
+                Ok(Read::Blocked | Read::Eof) | Err(_) => {
+                    self.incomplete = wire[..filled].to_vec();
+                    return Err(result);
+                }
+            };
             let first = wire[0];
             if begins && (first.is_ascii_uppercase() || first == b'\n' || first == b'\r') {
-                return Ok(Some(wire[..count].to_vec()));
+                return Ok(Some(wire[..filled + count].to_vec()));
             }
             self.phase = Phase::Handshake;
             self.open_records(&mut wire[..filled + count], &mut []);

@@ -31,10 +31,18 @@ impl Conn {
         self.tls.as_deref()
     }
 
+    /// Makes it a connection with TLS, before any byte was exchanged.
+    pub fn encrypt(&mut self, session: TlsSession) {
+        self.tls = Some(Box::new(session));
+    }
+
     /// Continues the TLS handshake. A client that does not speak TLS is served without, so that it
     /// can be answered: its bytes are in `carry`.
     pub fn handshake(&mut self) -> Handshake {
         let Some(tls) = &mut self.tls else { return Handshake::Done };
+        if !self.carry.is_empty() {
+            tls.feed(std::mem::take(&mut self.carry));
+        }
         let result = tls.handshake(&self.socket);
         match &result {
             Handshake::Blocked => self.readable = false,

@@ -6,8 +6,8 @@ use super::shortage::{Accepted, DescriptorSupply, Shortage, accepted, waits};
 use crate::api::{Busy, ERROR_FIELD, Failure};
 use crate::http::head::Version;
 use crate::http::response::HeadWriter;
-use crate::ops::cause;
-use crate::ops::metrics::HandshakeEnd;
+use crate::ops::metrics::{HandshakeEnd, ProxyRefusal};
+use crate::ops::{ProxyProtocol, cause};
 use crate::relay::http1::{self, answer};
 use crate::relay::io::{CloseMode, ConnId, Io, ListenerKind, TlsSession};
 use crate::splice::{UNPACED, copy};
@@ -287,40 +287,40 @@ pub(super) fn set_congestion_control(socket: &SockRef<'_>, name: &str) -> io::Re
 
 fn accept_connection(io: &mut Io, socket: TcpStream, peer: SocketAddr, endpoint: Endpoint) {
     let full = io.conns.served() >= io.max_connections;
+    let proxied = endpoint.kind() == ListenerKind::Public
+        && io.settings.proxies.proxy_protocol == ProxyProtocol::Required;
+    if proxied && !io.settings.proxies.may_declare(peer.ip()) {
+        return io.journal.metrics.proxy_refused(ProxyRefusal::Untrusted);
+    }
     let socket = Socket::from(OwnedFd::from(socket));
     let id = match io.conns.insert(socket, peer, endpoint.kind()) {
         Ok(id) => id,
         // It is closed: the next one may succeed.
         Err(error) => return log::warn!("cannot watch a new connection: {}", cause(&error)),
     };
-    let max = io.settings.load.max_connections_per_address;
-    if endpoint == Endpoint::Tls {
+    let tls = endpoint == Endpoint::Tls;
+    let full = full || (tls && !begin_session(io, id));
+    if full && tls {
         // It cannot be answered before its handshake, and a refusal is not worth one.
-        let served = !full && io.conns.begin_connection(id, max) && begin_handshake(io, id);
-        if !served {
-            io.journal.metrics.handshake(HandshakeEnd::Refused);
-            io.conns.close(id, CloseMode::Orderly);
-        }
-        return;
-    }
-    io.set_timeout(id, io.settings.keep_alive_timeout);
-    if full {
+        io.journal.metrics.handshake(HandshakeEnd::Refused);
+        io.conns.close(id, CloseMode::Orderly);
+    } else if full {
+        io.set_timeout(id, io.settings.keep_alive_timeout);
         http1::refuse_unread(io, id, &[], &Failure::TooBusy(Busy::Connections));
-    } else if !io.conns.begin_connection(id, max) {
-        http1::refuse_unread(io, id, &[], &Failure::TooBusy(Busy::AddressConnections));
+    } else if proxied {
+        http1::expect_proxy_header(io, id);
+    } else {
+        http1::begin_connection(io, id);
     }
 }
 
-/// Begins a TLS handshake; `false` if there are too many.
-fn begin_handshake(io: &mut Io, id: ConnId) -> bool {
-    let Io { conns, settings, .. } = io;
-    if conns.handshakes() >= settings.tls.max_handshakes {
-        return false;
-    }
-    let Some(session) = settings.tls.acceptor().and_then(TlsSession::new) else { return false };
-    conns.begin_handshake(id, session);
-    io.set_timeout(id, io.settings.header_timeout);
-    true
+/// Begins the TLS session of a new connection; `false` without a certificate.
+fn begin_session(io: &mut Io, id: ConnId) -> bool {
+    let session = io.settings.tls.acceptor().and_then(TlsSession::new);
+    session.is_some_and(|session| {
+        io.conns[id].encrypt(session);
+        true
+    })
 }
 
 /// Refuses a connection that cannot even be watched.

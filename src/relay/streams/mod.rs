@@ -127,7 +127,7 @@ impl Streams {
             return Err(failure);
         }
         let stream = self.ids.make()?;
-        let made = self.registry.create(stream, headers, io.conns[id].peer.ip(), io.now);
+        let made = self.registry.create(stream, headers, io.conns[id].client.ip(), io.now);
         // A stream without sides may have been evicted.
         self.record(io);
         let key = made.map_err(|full| Failure::TooBusy(full.into()))?;
@@ -385,7 +385,7 @@ impl Streams {
                 if let Some(note) = &mut conn.note {
                     note.stream_ended(record.id, ended);
                 }
-                Some(conn.peer)
+                Some(conn.client)
             });
             io.journal.stream_ended(record.id, peers, ended, io.now);
         }
@@ -457,10 +457,12 @@ impl Streams {
     }
 
     /// Handles a connection's timeout. The registry handles waiting times, and transfers their own
-    /// stalls.
+    /// stalls; a waiting side gets a heartbeat.
     pub fn timeout(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
         match &self.roles[slot.key()] {
-            StreamRole::Source { .. } | StreamRole::Destination { .. } => {}
+            StreamRole::Source { .. } | StreamRole::Destination { .. } => {
+                sides::side_timeout(io, id);
+            }
             StreamRole::Listing(_) => io.conns.close(id, CloseMode::Orderly),
             StreamRole::Subscriber(subscriber) => {
                 let subscriber = *subscriber;

@@ -10,7 +10,7 @@ use crate::http::framing::Framing;
 use crate::http::head::RequestHead;
 use crate::http::range;
 use crate::http::response::HeadWriter;
-use crate::relay::http1::{Request, answer, too_busy};
+use crate::relay::http1::{Request, answer, send_processing, too_busy};
 use crate::relay::io::{CloseMode, ConnId, Flushed, Io, OnFlushed, PeerEnd, Role, identify};
 use crate::relay::transfers::{Begin, Owner, Transfers, feed_prefix};
 use crate::rendezvous::transfer::Delimiter;
@@ -182,7 +182,7 @@ impl Streams {
         path: &str,
         side: Side,
     ) -> Result<Uuid, Failure> {
-        let meeting = Meeting { path, side, client: io.conns[id].peer.ip() };
+        let meeting = Meeting { path, side, client: io.conns[id].client.ip() };
         let opened = paths::open(&mut self.registry, &mut self.ids, io, meeting);
         // A stream without sides may have been evicted.
         self.record(io);
@@ -386,12 +386,28 @@ pub(super) fn defer_cors(io: &mut Io, id: ConnId, fields: Option<&Map<String, Va
     }
 }
 
-/// Makes a side wait; the registry has its deadline.
+/// Makes a side wait; the registry has its deadline. That of its connection is the next heartbeat.
 pub(super) fn wait(io: &mut Io, id: ConnId) {
-    io.conns.set_deadline(id, None);
+    let interval = io.settings.proxies.heartbeat;
+    let reply = io.conns[id].reply;
+    let beats = !interval.is_zero() && reply.interim && !reply.begun;
+    let next = beats.then(|| io.now.monotonic.checked_add(interval)).flatten();
+    io.conns.set_deadline(id, next);
     if io.conns[id].peer_ended() {
         // A FIN received with its request raises no further event.
         io.conns.enqueue(id);
+    }
+}
+
+/// Handles the timeout of a side: a heartbeat is due, unless the other side has connected.
+pub(super) fn side_timeout(io: &mut Io, id: ConnId) {
+    let conn = &io.conns[id];
+    if conn.outgoing.is_some() || conn.incoming.is_some() {
+        return;
+    }
+    send_processing(io, id);
+    if !io.conns[id].is_closing() {
+        wait(io, id);
     }
 }
 

@@ -1,0 +1,49 @@
+//! Clients that take an interim response for the final one.
+
+use super::head::{RequestHead, Version};
+
+/// How the `User-Agent` of such clients begins; seen with several `102 Processing`.
+const BROKEN: [&str; 5] = [
+    // net/http before Go 1.23: "too many 1xx informational responses" at the sixth. Seen with 1.19.
+    "Go-http-client/",
+    // HttpURLConnection: returns 102. Seen with OpenJDK 17; java.net.http of the same is correct.
+    "Java/",
+    // http.client skips 100 only: urllib raises HTTPError 102. Seen with Python 3.11.
+    "Python-urllib/",
+    // The same: returns a response with status 102. Seen with requests 2.34 and urllib3 2.8.
+    "python-requests/",
+    "python-urllib3/",
+];
+
+/// Whether a client can be sent any number of `102 Processing` before the response: one of HTTP/1.1
+/// that names itself, and is not known to fail. Python's http.client sends no name.
+pub fn accepts_processing(head: &RequestHead<'_, '_>) -> bool {
+    let Some(name) = head.fields.get("User-Agent") else { return false };
+    let is_broken = BROKEN.iter().any(|prefix| name.starts_with(prefix.as_bytes()));
+    head.version == Version::Http11 && !is_broken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::head::{FieldSlots, HeadLimits, parse};
+
+    #[test]
+    fn a_heartbeat_is_for_clients_of_http_1_1_that_accept_it() {
+        for (name, text, expected) in [
+            ("curl", "HTTP/1.1\r\nHost: h\r\nUser-Agent: curl/7.88.1", true),
+            ("Java's new client", "HTTP/1.1\r\nHost: h\r\nUser-Agent: Java-http-client/17", true),
+            ("Java's old client", "HTTP/1.1\r\nHost: h\r\nUser-Agent: Java/17.0.15", false),
+            ("Python", "HTTP/1.1\r\nHost: h\r\nUser-Agent: Python-urllib/3.11", false),
+            ("Go", "HTTP/1.1\r\nHost: h\r\nUser-Agent: Go-http-client/1.1", false),
+            ("without a name", "HTTP/1.1\r\nHost: h", false),
+            ("HTTP/1.0", "HTTP/1.0\r\nUser-Agent: curl/7.88.1", false),
+        ] {
+            let text = format!("GET / {text}\r\n\r\n");
+            let mut slots = FieldSlots::new();
+            let limits = HeadLimits { bytes: 1000, target_bytes: 100 };
+            let head = parse(text.as_bytes(), &mut slots, &limits).unwrap().unwrap();
+            assert_eq!(accepts_processing(&head), expected, "{name}");
+        }
+    }
+}
