@@ -8,7 +8,8 @@ use rdv::connector::destination::DestinationCommand;
 use rdv::connector::source::command::Source;
 use rdv::ops::manual::{Completions, Manual};
 use rdv::ops::operator_log::OperatorLog;
-use rdv::ops::{AdminListen, Settings, SocketSettings, Sources, config, help};
+use rdv::ops::tokens::TokenCommand;
+use rdv::ops::{AdminListen, Settings, Sources, config, help};
 use rdv::ops::{stdio, threads};
 use rdv::relay::EventLoop;
 use rdv::socket::call::Call;
@@ -68,6 +69,8 @@ enum Command {
     Source(Box<Source>),
     /// Control a running relay
     Ctl(Ctl),
+    /// Make tokens for clients of a relay
+    Token(TokenCommand),
     /// Print the effective configuration and its sources
     #[command(after_long_help = NOTES)]
     PrintConfig {
@@ -184,6 +187,7 @@ fn main() -> ExitCode {
         Command::Cancel(cancel) => cancel.run().into(),
         Command::Source(source) => source.run().into(),
         Command::Ctl(ctl) => control(&ctl),
+        Command::Token(token) => make_token(&token),
         Command::CheckConfig(serve) => check(&sources(chosen, serve)),
         Command::PrintConfig { reference: true, .. } => print(&config::reference()),
         Command::PrintConfig { sample: true, .. } => print(&config::sample()),
@@ -219,10 +223,9 @@ fn run(sources: Sources) -> ExitCode {
     if let Some(warning) = configuration.settings.access_log.warning() {
         log::warn!("{warning}");
     }
-    let agents = configuration.settings.sockets.clone();
-    let pages = !configuration.settings.no_pages;
+    let settings = configuration.settings.clone();
     match rdv::relay::serve(configuration, sources, |event_loop| {
-        announce(event_loop, &agents, pages);
+        announce(event_loop, &settings);
     }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -255,6 +258,16 @@ fn control(ctl: &Ctl) -> ExitCode {
     let address = configured.and_then(|configured| ctl.address(configured));
     match address.and_then(|address| ctl.run(&address)) {
         Ok(said) => print(&said),
+        Err(error) => fail(&error, ExitCode::FAILURE),
+    }
+}
+
+fn make_token(token: &TokenCommand) -> ExitCode {
+    match token.run() {
+        Ok(made) => {
+            stdio::error_line(format_args!("{}", made.advice.trim_end()));
+            print(&made.output)
+        }
         Err(error) => fail(&error, ExitCode::FAILURE),
     }
 }
@@ -333,7 +346,7 @@ fn reachable(listening: SocketAddr) -> SocketAddr {
 }
 
 /// Prints the listening addresses and how to try the relay.
-fn announce(event_loop: &EventLoop, agents: &SocketSettings, pages: bool) {
+fn announce(event_loop: &EventLoop, settings: &Settings) {
     let addresses = event_loop.addresses();
     let mut text = String::new();
     for address in &addresses {
@@ -347,7 +360,7 @@ fn announce(event_loop: &EventLoop, agents: &SocketSettings, pages: bool) {
     }
     if let Some(&address) = addresses.first() {
         let address = reachable(address);
-        if pages {
+        if !settings.no_pages {
             let _ = write!(text, "\nTry it in a browser: http://{address}/\n");
         }
         let _ = write!(
@@ -361,10 +374,8 @@ fn announce(event_loop: &EventLoop, agents: &SocketSettings, pages: bool) {
     // One write: a reader waiting for the first line gets the rest at the same time.
     let mut out = stdio::output();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    if let Some(notice) = agents.notice(&[addresses, event_loop.agent_addresses()].concat()) {
-        log::warn!("{notice}");
-    }
-    if let Some(warning) = event_loop.warning() {
+    let listeners = [addresses, event_loop.agent_addresses()].concat();
+    for warning in settings.access_warnings(&listeners).into_iter().chain(event_loop.warning()) {
         log::warn!("{warning}");
     }
 }

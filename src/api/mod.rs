@@ -17,6 +17,7 @@ pub mod moved;
 pub mod name;
 mod origin_wide;
 pub mod paths;
+pub mod permission;
 pub mod preview;
 pub mod receipt;
 pub mod report;

@@ -24,6 +24,7 @@ pub mod sockets;
 pub mod stdio;
 pub mod systemd;
 pub mod threads;
+pub mod tokens;
 pub mod units;
 
 pub use admin::{AdminAddress, AdminListen};
@@ -36,3 +37,4 @@ pub use metrics::Metrics;
 pub use settings::Settings;
 pub use sockets::SocketSettings;
 pub use systemd::ServiceManager;
+pub use tokens::TokenSettings;

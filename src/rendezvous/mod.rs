@@ -12,7 +12,7 @@ pub mod stream;
 pub mod transfer;
 mod unjoined;
 
-pub use addresses::Addresses;
+pub use addresses::{Addresses, Group};
 pub use pace::Pace;
 pub use receipt::{Receipt, ReceiptOutcome};
 pub use registry::{

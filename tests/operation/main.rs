@@ -19,4 +19,5 @@ mod slow_links;
 #[path = "../support/mod.rs"]
 mod support;
 mod systemd;
+mod tokens;
 mod unprivileged;

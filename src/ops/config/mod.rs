@@ -9,10 +9,10 @@ mod pages;
 mod table;
 
 pub use pages::{print, reference, sample};
-pub use table::{NO_SETTINGS, SettingKey, one_line};
+pub use table::{NO_SETTINGS, SettingKey, one_line, replacement};
 
 use super::Settings;
-use super::sockets::TOKENS;
+use super::tokens::TOKENS;
 use crate::ops::cause;
 use clap::{ArgMatches, FromArgMatches};
 use std::collections::BTreeMap;
@@ -143,11 +143,11 @@ impl Sources {
         };
         given.extend(table::environment(&self.environment)?);
         given.extend(self.flags.clone());
-        Ok(Configuration {
-            settings: settings(&given)?,
-            given,
-            file: text.is_some().then(|| path.clone()),
-        })
+        let settings = settings(&given)?;
+        if let Some(why) = settings.tokens.conflict() {
+            return Err(why);
+        }
+        Ok(Configuration { settings, given, file: text.is_some().then(|| path.clone()) })
     }
 }
 
@@ -177,13 +177,12 @@ impl Configuration {
             };
         }
         // Tokens were read with `newer`; nothing here waits for a disk.
-        let tokens = newer.settings.sockets.socket_tokens.take();
+        let tokens = newer.settings.tokens.tokens.take();
         let mut texts = newer.given.clone();
         texts.remove(TOKENS);
         newer.settings = settings(&texts)?;
-        newer.settings.sockets.socket_tokens = tokens;
-        let same_tokens =
-            self.settings.sockets.socket_tokens == newer.settings.sockets.socket_tokens;
+        newer.settings.tokens.tokens = tokens;
+        let same_tokens = self.settings.tokens.tokens == newer.settings.tokens.tokens;
         if !same_tokens && !changes.applied.iter().any(|name| name == TOKENS) {
             changes.applied.push(TOKENS.to_owned());
         }

@@ -52,6 +52,9 @@ const REFUSALS: Name = Name {
 const RELAYED: Name =
     Name { name: "rdv_relayed", help: "Body bytes handed to destinations, by the way they took" };
 
+/// The name of a token, which the operator chose.
+type TokenLabel = [(&'static str, Box<str>); 1];
+
 type RequestLabels = [(&'static str, Cow<'static, str>); 2];
 
 /// All metrics.
@@ -69,6 +72,8 @@ pub struct Metrics {
     /// Turns so far, and the time they took: a histogram does not show its sum.
     turns: (u64, Duration),
     accept_pauses: Counter,
+    tokens: Family<TokenLabel, Counter>,
+    unknown_tokens: Counter,
     scraped: Scraped,
 }
 
@@ -110,6 +115,17 @@ impl Metrics {
                 &mut registry,
                 "rdv_accept_pauses",
                 "Times accepting paused because descriptors or memory were out",
+            ),
+            tokens: {
+                let tokens = Family::default();
+                let help = "Requests with a token of this relay, by its name";
+                registry.register("rdv_token_requests", help, Family::clone(&tokens));
+                tokens
+            },
+            unknown_tokens: metric(
+                &mut registry,
+                "rdv_unknown_tokens",
+                "Tokens that this relay did not know",
             ),
             scraped: Scraped::new(&mut registry, started_wall_ms),
             registry,
@@ -174,6 +190,21 @@ impl Metrics {
     /// Counts a pause of accepting.
     pub fn accept_paused(&self) {
         self.accept_pauses.inc();
+    }
+
+    /// Counts a request with the token of this name.
+    pub fn used_token(&self, name: &str) {
+        self.tokens.get_or_create(&[("token", name.into())]).inc();
+    }
+
+    /// Counts a token that is unknown.
+    pub fn unknown_token(&self) {
+        self.unknown_tokens.inc();
+    }
+
+    /// Removes the count of a token that the relay no longer has.
+    pub fn forget_token(&self, name: &str) {
+        self.tokens.remove(&[("token", name.into())]);
     }
 
     /// Returns all metrics as OpenMetrics text, of [`CONTENT_TYPE`].

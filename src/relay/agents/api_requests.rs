@@ -116,6 +116,7 @@ impl ApiRequests {
             peer: sessions[agent].peer.ip(),
             trusted: false,
             underscores: io.settings.sockets.pass_underscores,
+            authorized: true,
             correlation_id,
             request_id: None,
             body: BodyCarrier::Http1,

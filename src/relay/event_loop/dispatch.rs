@@ -2,6 +2,7 @@
 
 use super::EventLoop;
 use crate::api::access::{self, Arrival, Policy};
+use crate::api::permission::Scope;
 use crate::api::preview::is_preview;
 use crate::api::{Audience, Failure, PathRoute, Route, agent_host, paths, route};
 use crate::http::head::{FieldSlots, RequestHead};
@@ -74,6 +75,7 @@ impl EventLoop {
             .map_err(Failure::Denied);
         let begun = http1::begin(&mut self.io, id, request, &route)
             .and(may)
+            .and_then(|()| http1::authorize(&mut self.io, id, request.head, &route))
             .and_then(|()| self.check_access(id, request.head, &route));
         if self.io.settings.no_pages || !audience.has_pages() {
             self.io.conns[id].reply.form.exclude_page();
@@ -239,6 +241,7 @@ impl EventLoop {
     ) -> Result<(), Failure> {
         let conn = &self.io.conns[id];
         let operators = conn.listener == ListenerKind::Admin;
+        let lists = conn.token.as_ref().is_some_and(|token| token.grants.allows(Scope::List));
         if !access::is_guarded(route, operators) {
             return Ok(());
         }
@@ -248,13 +251,14 @@ impl EventLoop {
             operators,
             local,
             trusted: settings.trusts(conn.peer.ip()),
+            lists,
             loopback: local.is_some_and(|local| self.loopback.contains(&local)),
         };
         let policy = Policy {
             allowed_origins: &settings.admin.allowed_origins,
             cors_origins: &settings.cors_origin,
             admin_hosts: &settings.admin.admin_hosts,
-            agents: settings.sockets.takes_agents_elsewhere(),
+            agents: settings.takes_agents_elsewhere(),
         };
         access::check(head, route, &arrival, &policy).map_err(Failure::Denied)
     }

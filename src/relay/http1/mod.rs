@@ -6,12 +6,14 @@ pub mod answer;
 mod follow;
 mod json;
 mod json_body;
+mod permission;
 mod request;
 
 pub use follow::{close_or_linger, cut, fail, flush, follow, settled};
 pub use json::JsonPurpose;
 #[cfg(feature = "fuzzing")]
 pub use json_body::JsonBody;
+pub use permission::authorize;
 pub use request::{HeadReader, Request};
 
 use crate::api::access::AllowedOrigin;
@@ -182,6 +184,7 @@ pub fn begin(
     let conn = &mut conns[id];
     let reply = if matches!(route, Route::Path(_)) { Reply::of_text } else { Reply::to };
     conn.reply = reply(request.head);
+    conn.token = None;
     conn.cors = cors(conn.listener, route, request.head, &settings.cors_origin);
     conn.counts_as = Some(route.name());
     journal.received(conn, request.head, *now)?;

@@ -150,6 +150,7 @@ impl Journal {
                 status: Some(status),
                 body_bytes,
                 request_id: None,
+                token: None,
                 stream: None,
             });
         }
@@ -158,7 +159,8 @@ impl Journal {
     /// Records the end of the response, or of its connection.
     pub fn ended(&mut self, conn: &mut Conn, now: Now) {
         if let (Some(note), Some(log)) = (conn.note.take(), &mut self.access_log) {
-            log.record(&note.entry(conn.peer, now));
+            let token = conn.token.as_deref().map(|token| &*token.name);
+            log.record(&note.entry(conn.peer, token, now));
         }
     }
 

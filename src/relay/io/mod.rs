@@ -9,8 +9,10 @@
 //! | `output`, `sockopt` | bytes to be written, options the standard library does not know |
 //! | `load` | what is counted for the load limits |
 //! | `mode` | whether the relay takes work, and what a connection was accepted for |
+//! | `attempts` | unknown tokens by address |
 //! | `journal`, `note` | access log, metrics and request ids: what is recorded of a request |
 
+mod attempts;
 mod conn;
 mod conns;
 mod id;
@@ -24,6 +26,7 @@ mod role;
 pub mod sockopt;
 mod timers;
 
+pub use attempts::Attempts;
 pub use conn::{Conn, Flushed, PeerEnd, Reply};
 pub use conns::{CloseMode, Conns};
 pub use id::{ConnId, TransferId};
@@ -80,6 +83,8 @@ pub struct Io {
     pub max_connections: usize,
     /// Whether the relay takes work.
     pub mode: ServingMode,
+    /// The addresses that sent unknown tokens.
+    pub attempts: Attempts,
 }
 
 impl Io {
@@ -94,6 +99,7 @@ impl Io {
             settings,
             max_connections,
             mode: ServingMode::Serving,
+            attempts: Attempts::default(),
         }
     }
 

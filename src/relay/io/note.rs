@@ -77,7 +77,12 @@ impl Note {
         }
     }
 
-    pub(super) fn entry(&self, peer: SocketAddr, now: Now) -> Entry<'_> {
+    pub(super) fn entry<'e>(
+        &'e self,
+        peer: SocketAddr,
+        token: Option<&'e str>,
+        now: Now,
+    ) -> Entry<'e> {
         Entry {
             peer,
             request: self.capture.as_ref(),
@@ -86,6 +91,7 @@ impl Note {
             status: self.status,
             body_bytes: self.moved + self.sent.saturating_sub(self.overhead),
             request_id: self.id.as_deref(),
+            token,
             stream: self.part.as_ref(),
         }
     }
