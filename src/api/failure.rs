@@ -1,7 +1,6 @@
 //! All failures, with their status, name and message.
 
-use super::permission::Scope;
-use super::{Busy, Denied, Ended};
+use super::{Busy, CreationFailure, Denied, Ended, TokenFailure};
 use crate::http::body::Malformed;
 use crate::http::fields::is_token;
 use crate::http::reject::Reject;
@@ -21,10 +20,6 @@ const RANGE_NOT_SUPPORTED: &str =
 
 const UPGRADE_REQUIRED: &str =
     "Only a WebSocket can be opened here; send 'Upgrade: websocket' and its fields";
-
-const TOKEN_UNKNOWN: &str = "This token is not valid here; was it removed, or mistyped?";
-
-const TOO_MANY_TOKENS: &str = "Too many invalid tokens were sent from this address";
 
 const REQUEST_ID_INVALID: &str = "The request id must be given once, with 1 to 128 visible ASCII \
                                   characters, no quotes, backslash, comma or semicolon, or absent";
@@ -113,14 +108,10 @@ pub enum Failure {
     UpgradeRequired,
     /// The connection cannot be upgraded: what is wrong, and what to do.
     BadUpgrade(&'static str),
-    /// This act needs a token of the relay, and the request has none.
-    TokenNeeded(Scope),
-    /// The token is unknown.
-    TokenUnknown,
-    /// Too many unknown tokens were sent from this address.
-    TooManyTokens,
-    /// The token does not allow this act.
-    ScopeMissing(Scope),
+    /// The request is refused for its token, or for none.
+    Token(TokenFailure),
+    /// A stream is not created as requested.
+    Creation(CreationFailure),
     /// The agent's token is not for the requested name.
     AgentForbidden,
     /// An agent called the API beside the relay, and there is none.
@@ -190,13 +181,13 @@ impl Failure {
             | Self::NoSuchApi => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::StreamStarted | Self::Stopping | Self::Receipt(_) => 409,
-            Self::Unauthorized | Self::TokenNeeded(_) | Self::TokenUnknown => 401,
-            Self::Denied(_)
-            | Self::BadSignature(_)
-            | Self::AgentForbidden
-            | Self::ScopeMissing(_)
-            | Self::SpareRefused => 403,
-            Self::AlreadyConnected(_) | Self::TooManyTokens => 429,
+            Self::Unauthorized => 401,
+            Self::Token(failure) => failure.status(),
+            Self::Creation(failure) => failure.status(),
+            Self::Denied(_) | Self::BadSignature(_) | Self::AgentForbidden | Self::SpareRefused => {
+                403
+            }
+            Self::AlreadyConnected(_) => 429,
             Self::Disconnected(_)
             | Self::Failed(_)
             | Self::SourceTooLarge(_)
@@ -240,10 +231,11 @@ impl Failure {
             Self::StreamStarted => "StreamStartedError",
             Self::Receipt(_) => "ReceiptError",
             Self::Stopping => "StoppingError",
-            Self::Unauthorized | Self::TokenNeeded(_) | Self::TokenUnknown => "UnauthorizedError",
-            Self::TooManyTokens => "TooManyTokensError",
+            Self::Unauthorized => "UnauthorizedError",
+            Self::Token(failure) => failure.name(),
+            Self::Creation(failure) => failure.name(),
             Self::BadSignature(_) => "SignatureError",
-            Self::Denied(_) | Self::AgentForbidden | Self::ScopeMissing(_) => "ForbiddenError",
+            Self::Denied(_) | Self::AgentForbidden => "ForbiddenError",
             Self::AlreadyConnected(_) | Self::PathTaken(_) => "AlreadyConnectedError",
             Self::Disconnected(Side::Source)
             | Self::Failed(Side::Source)
@@ -306,10 +298,8 @@ impl Failure {
             Self::NotText => "This agent accepts text only; send a UTF-8 body",
             Self::UnknownCoding => "Send the body in one of gzip, deflate and zstd, or unencoded",
             Self::UpgradeRequired => UPGRADE_REQUIRED,
-            Self::TokenNeeded(scope) => return Cow::Owned(token_needed(*scope)),
-            Self::TokenUnknown => TOKEN_UNKNOWN,
-            Self::TooManyTokens => TOO_MANY_TOKENS,
-            Self::ScopeMissing(scope) => return Cow::Owned(scope_missing(*scope)),
+            Self::Token(failure) => return failure.message(),
+            Self::Creation(failure) => failure.message(),
             Self::AgentForbidden => "This token is not valid for the requested name",
             Self::NoSuchApi => "This relay has no API for agents; see --socket-api",
             Self::SpareRefused => SPARE_REFUSED,
@@ -350,12 +340,8 @@ impl Failure {
     /// Returns the challenges, one for each `WWW-Authenticate` (RFC 9110 11.6.1, RFC 6750 3, RFC 7617
     /// 2): not every client finds its scheme in a list.
     pub fn challenges(&self) -> &'static [&'static str] {
-        if let Self::ScopeMissing(_) = self {
-            &["Bearer realm=\"rdv\", error=\"insufficient_scope\""]
-        } else if let Self::TokenNeeded(_) = self {
-            &["Bearer realm=\"rdv\"", "Basic realm=\"rdv\""]
-        } else if let Self::TokenUnknown = self {
-            &["Bearer realm=\"rdv\", error=\"invalid_token\"", "Basic realm=\"rdv\""]
+        if let Self::Token(failure) = self {
+            failure.challenges()
         } else if let Self::Unauthorized = self {
             &["Bearer"]
         } else {
@@ -401,22 +387,6 @@ impl Failure {
     }
 }
 
-fn token_needed(scope: Scope) -> String {
-    let more = match scope {
-        Scope::Agent => "\"token\" in the metadata",
-        Scope::Create | Scope::Send | Scope::Receive | Scope::List | Scope::Call => {
-            "the token as a password (curl -u :TOKEN)"
-        }
-    };
-    format!(
-        "A token with the scope {scope} is needed; send 'Authorization: Bearer TOKEN', or {more}"
-    )
-}
-
-fn scope_missing(scope: Scope) -> String {
-    format!("This token does not have the scope {scope}")
-}
-
 fn call_too_large(most: usize) -> String {
     format!("This agent takes requests of {most} bytes at most, head and body together")
 }
@@ -436,6 +406,7 @@ fn path_taken(side: Side) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::permission::Scope;
 
     #[test]
     fn a_range_request_is_refused_with_a_hint() {
@@ -459,7 +430,12 @@ mod tests {
             (Failure::CallTooLarge(4096), 413, "ContentTooLargeError", "4096 bytes"),
             (Failure::UpgradeRequired, 426, "UpgradeRequiredError", "WebSocket"),
             (Failure::BadUpgrade("Send a key"), 400, "BadRequestError", "Send a key"),
-            (Failure::TokenNeeded(Scope::Agent), 401, "UnauthorizedError", "the metadata"),
+            (
+                Failure::Token(TokenFailure::Needed(Scope::Agent)),
+                401,
+                "UnauthorizedError",
+                "the metadata",
+            ),
             (Failure::AgentForbidden, 403, "ForbiddenError", "name"),
             (Failure::Denied(Denied::Agents), 403, "ForbiddenError", "rdv ctl agents"),
             (Failure::NoSuchApi, 404, "NoSuchApiError", "--socket-api"),

@@ -24,13 +24,16 @@ pub mod report;
 pub mod route;
 pub mod route_name;
 pub mod status;
+pub mod token_failure;
 pub mod watch;
 
 pub use access::Denied;
 pub use busy::Busy;
 pub use cors::{Cors, Preflight};
+pub use creation::CreationFailure;
 pub use download::Upload;
 pub use ended::Ended;
 pub use failure::{ERROR_FIELD, Failure};
 pub use route::{Audience, Callee, Control, PathRoute, Route, route};
 pub use route_name::RouteName;
+pub use token_failure::TokenFailure;

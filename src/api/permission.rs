@@ -2,7 +2,8 @@
 //! request. A token is compared elsewhere; here is only what it grants.
 
 use super::name::{NAME_RULE, valid_name};
-use super::{Callee, Failure, PathRoute, Route, RouteName};
+use super::{Callee, Failure, PathRoute, Route, RouteName, TokenFailure};
+use crate::rendezvous::Part;
 use std::fmt;
 use std::str::FromStr;
 
@@ -198,9 +199,9 @@ pub fn check(
     };
     let Some(&missing) = missing else { return Ok(()) };
     Err(match presented {
-        None => Failure::TokenNeeded(missing),
+        None => Failure::Token(TokenFailure::Needed(missing)),
         Some(Err(refused)) => refused.clone(),
-        Some(Ok(_)) => Failure::ScopeMissing(missing),
+        Some(Ok(_)) => Failure::Token(TokenFailure::ScopeMissing(missing)),
     })
 }
 
@@ -252,6 +253,19 @@ fn need(route: &Route<'_>) -> Need {
         | RouteName::Tunnel
         | RouteName::Unread => Need::Nothing,
     }
+}
+
+/// Whether a client with this part in a stream with tokens can send this request about it.
+pub fn serves(route: &Route<'_>, part: Part) -> bool {
+    use RouteName::{
+        Delete, Destination, Events, Exists, Receipt, ReceivePage, Report, Source, Status,
+    };
+    let own: &[RouteName] = match part {
+        Part::Source => &[Source],
+        Part::Destination => &[Destination, ReceivePage, Receipt],
+        Part::Owner => &[Delete],
+    };
+    own.contains(&route.name()) || [Exists, Status, Events, Report].contains(&route.name())
 }
 
 #[cfg(test)]

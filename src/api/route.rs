@@ -376,7 +376,7 @@ fn resource(path: &str) -> Option<Resource<'_>> {
 }
 
 /// Accepts only the form that the relay issues: 36 characters with hyphens, in either case.
-fn parse_id(text: &str) -> Option<Uuid> {
+pub(super) fn parse_id(text: &str) -> Option<Uuid> {
     (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten()
 }
 

@@ -89,8 +89,8 @@ fn only_required_scopes_need_a_token() {
         let token = scopes.map(token);
         let expected = match (missing, &token) {
             (None, _) => Ok(()),
-            (Some(scope), None) => Err(Failure::TokenNeeded(scope)),
-            (Some(scope), Some(_)) => Err(Failure::ScopeMissing(scope)),
+            (Some(scope), None) => Err(Failure::Token(TokenFailure::Needed(scope))),
+            (Some(scope), Some(_)) => Err(Failure::Token(TokenFailure::ScopeMissing(scope))),
         };
         assert_eq!(check(&route, required, token.as_ref().map(Ok)), expected, "{name}");
     }
@@ -98,7 +98,7 @@ fn only_required_scopes_need_a_token() {
 
 #[test]
 fn an_unknown_token_matters_only_where_one_is_needed() {
-    for refused in [Failure::TokenUnknown, Failure::TooManyTokens] {
+    for refused in [Failure::Token(TokenFailure::Unknown), Failure::Token(TokenFailure::TooMany)] {
         let presented = Some(Err(&refused));
         assert_eq!(check(&Route::Create, &[], presented), Ok(()));
         for (route, scope) in [(Route::Create, Scope::Create), (Route::Attach, Scope::Agent)] {

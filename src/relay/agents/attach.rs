@@ -6,7 +6,7 @@ use super::role::AgentRole;
 use super::sessions::Sessions;
 use crate::api::name::{NAME_RULE, valid_name};
 use crate::api::permission::Scope;
-use crate::api::{Busy, Failure, agents};
+use crate::api::{Busy, Failure, TokenFailure, agents};
 use crate::mux::handshake::{Dialect, Metadata, Welcome};
 use crate::mux::session::{Session, close};
 use crate::mux::upgrade::{self, Upgrade};
@@ -153,10 +153,10 @@ fn check_token(io: &mut Io, id: ConnId, metadata: &Metadata) -> Result<(), Failu
     let token = match (io.conns[id].token.clone(), metadata.token()) {
         (Some(token), _) => token,
         (None, Some(secret)) => io.take_token(id, secret.as_bytes())?,
-        (None, None) => return Err(Failure::TokenNeeded(Scope::Agent)),
+        (None, None) => return Err(Failure::Token(TokenFailure::Needed(Scope::Agent))),
     };
     if !token.grants.allows(Scope::Agent) {
-        Err(Failure::ScopeMissing(Scope::Agent))
+        Err(Failure::Token(TokenFailure::ScopeMissing(Scope::Agent)))
     } else if token.grants.allows_agent(metadata.name()) {
         Ok(())
     } else {

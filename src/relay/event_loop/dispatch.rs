@@ -4,11 +4,11 @@ use super::EventLoop;
 use crate::api::access::{self, Arrival, Policy};
 use crate::api::permission::Scope;
 use crate::api::preview::is_preview;
-use crate::api::{Audience, Failure, PathRoute, Route, agent_host, paths, route};
+use crate::api::{Audience, Failure, PathRoute, Route, agent_host, creation, paths, route};
 use crate::http::head::{FieldSlots, RequestHead};
 use crate::http::negotiate::names_html;
-use crate::relay::http1::{self, JsonPurpose, Request, Step, answer};
-use crate::relay::io::{ConnId, Http, ListenerKind, Role};
+use crate::relay::http1::{self, CreateRequest, JsonPurpose, Request, Step, answer};
+use crate::relay::io::{ConnId, Http, Io, ListenerKind, Role};
 use crate::relay::pages;
 use crate::web;
 use serde_json::json;
@@ -73,9 +73,10 @@ impl EventLoop {
         let may = access::check_worker(request.head, &route, audience)
             .and_then(|()| access::check_path(request.head, &route, cors_origins))
             .map_err(Failure::Denied);
+        let guard = route.stream().and_then(|(stream, _)| self.streams.guard(stream));
         let begun = http1::begin(&mut self.io, id, request, &route)
             .and(may)
-            .and_then(|()| http1::authorize(&mut self.io, id, request.head, &route))
+            .and_then(|()| http1::authorize(&mut self.io, id, (request.head, &route), guard))
             .and_then(|()| self.check_access(id, request.head, &route));
         if self.io.settings.no_pages || !audience.has_pages() {
             self.io.conns[id].reply.form.exclude_page();
@@ -134,10 +135,7 @@ impl EventLoop {
             Route::Call { callee, rest } => {
                 return agents.call(io, transfers, id, (callee, rest), request);
             }
-            Route::Create => {
-                let page = !io.settings.no_pages && names_html(head.fields.all("Accept"));
-                return self.expect_json(id, request, JsonPurpose::Create { page });
-            }
+            Route::Create => return self.expect_stream(id, request),
             Route::Report(Some(stream)) => {
                 return self.expect_json(id, request, JsonPurpose::Report(stream));
             }
@@ -226,6 +224,13 @@ impl EventLoop {
         used
     }
 
+    fn expect_stream(&mut self, id: ConnId, request: Request<'_, '_>) -> usize {
+        match create_request(&self.io, id, request.head) {
+            Ok(create) => self.expect_json(id, request, JsonPurpose::Create(create)),
+            Err(failure) => request.refuse(&mut self.io, id, &failure),
+        }
+    }
+
     fn expect_json(&mut self, id: ConnId, request: Request<'_, '_>, purpose: JsonPurpose) -> usize {
         let (used, step) = self.http1.expect_json(&mut self.io, id, request, purpose);
         self.step(id, step);
@@ -262,6 +267,24 @@ impl EventLoop {
         };
         access::check(head, route, &arrival, &policy).map_err(Failure::Denied)
     }
+}
+
+/// Returns what the head of a creation requests. A key belongs to a token, else to an address.
+fn create_request(
+    io: &Io,
+    id: ConnId,
+    head: &RequestHead<'_, '_>,
+) -> Result<CreateRequest, Failure> {
+    let token = io.conns[id].token.as_deref();
+    let client = token.map_or_else(
+        || io.conns[id].peer.ip().to_canonical().to_string(),
+        |token| token.name.to_string(),
+    );
+    Ok(CreateRequest {
+        page: !io.settings.no_pages && names_html(head.fields.all("Accept")),
+        may_choose_id: token.is_some_and(|token| token.grants.allows(Scope::Create)),
+        key: creation::request_key(&head.fields, &client)?,
+    })
 }
 
 /// Returns the page at `/`.

@@ -10,7 +10,7 @@ mod permission;
 mod request;
 
 pub use follow::{close_or_linger, cut, fail, flush, follow, settled};
-pub use json::JsonPurpose;
+pub use json::{CreateRequest, JsonPurpose};
 #[cfg(feature = "fuzzing")]
 pub use json_body::JsonBody;
 pub use permission::authorize;

@@ -2,8 +2,8 @@
 //! at. Each address has a budget that is refilled over time; the table is bounded.
 
 use super::{ConnId, Io};
-use crate::api::Failure;
 use crate::api::permission::Token;
+use crate::api::{Failure, TokenFailure};
 use crate::rendezvous::Group;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -55,24 +55,27 @@ impl Io {
     pub fn take_token(&mut self, id: ConnId, secret: &[u8]) -> Result<Arc<Token>, Failure> {
         self.check_attempts(id)?;
         let found = self.settings.tokens.tokens.as_ref().and_then(|table| table.find(secret));
-        let token = Arc::clone(found.ok_or(Failure::TokenUnknown).inspect_err(|_| {
-            let peer = self.conns[id].peer.ip();
-            self.attempts.failed(peer, self.now.monotonic);
-            self.journal.metrics.unknown_token();
-        })?);
+        let Some(token) = found.map(Arc::clone) else { return Err(self.unknown_token(id)) };
         self.journal.metrics.used_token(&token.name);
         self.conns[id].token = Some(Arc::clone(&token));
         Ok(token)
+    }
+
+    /// Counts an unknown token that was sent on this connection; returns what to answer.
+    pub fn unknown_token(&mut self, id: ConnId) -> Failure {
+        self.attempts.failed(self.conns[id].peer.ip(), self.now.monotonic);
+        self.journal.metrics.unknown_token();
+        Failure::Token(TokenFailure::Unknown)
     }
 
     /// Checks that its address sent few unknown tokens. Before a token is compared: the response
     /// would be of use to a client that guesses.
     ///
     /// # Errors
-    /// [`Failure::TooManyTokens`].
+    /// [`TokenFailure::TooMany`].
     pub fn check_attempts(&self, id: ConnId) -> Result<(), Failure> {
         let used_up = self.attempts.are_used_up(self.conns[id].peer.ip(), self.now.monotonic);
-        if used_up { Err(Failure::TooManyTokens) } else { Ok(()) }
+        if used_up { Err(Failure::Token(TokenFailure::TooMany)) } else { Ok(()) }
     }
 }
 
