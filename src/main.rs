@@ -128,7 +128,8 @@ Exit status: 0 nothing is bad, 1 otherwise, 2 invalid arguments or settings.";
 
 const CLIENT_NOTES: &str = "\
 The relay is --relay, else RDV_RELAY, else relay = \"URL\" in ~/.config/rdv/client.toml, else in \
-/etc/rdv/client.toml; RDV_CLIENT_CONFIG names another file.
+/etc/rdv/client.toml; RDV_CLIENT_CONFIG names another file. Its token is in --token-file, else in \
+RDV_TOKEN.
 http_proxy, https_proxy, all_proxy and no_proxy are read as curl reads them.
 Exit status: 0 complete, 1 local file error, 2 invalid arguments, 3 the other side did not connect in \
 time, 4 the other side was interrupted, 5 refused by the relay or server, 6 digest mismatch, 7 network \
@@ -156,7 +157,7 @@ The public URL is printed on standard output once connected, and when it changes
 events and a line for each request: time, method, path, status, bytes, duration, X-Correlation-Id.
 A lost connection is retried after 0.5 s to 30 s.
 The relay is --relay, else RDV_RELAY, else relay = \"URL\" in ~/.config/rdv/client.toml, else in \
-/etc/rdv/client.toml, as a ws, wss, http or https URL.
+/etc/rdv/client.toml, as a ws, wss, http or https URL. Its token is in --token-file, else in RDV_TOKEN.
 Signals: TERM and INT exit once requests in progress are complete, after --drain-timeout at the \
 latest; a second signal exits at once.
 Exit status: 0 after a signal, 1 local file error, 2 invalid arguments, 5 refused by the relay (token \

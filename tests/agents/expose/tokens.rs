@@ -43,7 +43,7 @@ impl Guarded {
         if let Some(file) = file {
             command.arg("--token-file").arg(file);
         }
-        command.env("RDV_CLIENT_CONFIG", "/dev/null").env("RDV_SOCKET_TOKEN", variable);
+        command.env("RDV_CLIENT_CONFIG", "/dev/null").env("RDV_TOKEN", variable);
         // The name is reserved for a while for the owner of its secret.
         command.env("RDV_SOCKET_SECRET", "the same each time");
         Process::start(command)
