@@ -1,4 +1,4 @@
-//! Tokens: the browser asks for the one of the relay, and a link has the one of its stream.
+//! Tokens: the browser prompts for the one of the relay, and a link has the one of its stream.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::scene::Desk;
 use crate::support::{Relay, TokenFile, ask};
 
 #[test]
-fn the_browser_asks_for_a_token_and_the_page_sends_with_it() {
+fn the_browser_prompts_for_a_token_and_the_page_sends_with_it() {
     let Some(browser) = browser() else { return };
     let tokens = TokenFile::new(&[("me", "create,send", "hush")]);
     let relay = Relay::start(&["--tokens", tokens.path(), "--require", "create,send"]);

@@ -69,7 +69,7 @@ pub struct AtRelay {
     pub relay: Option<String>,
 
     /// File with the token for the relay [default: RDV_TOKEN]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
     #[expect(clippy::doc_markdown, reason = "it is read on a terminal")]
     pub token_file: Option<PathBuf>,
 }

@@ -76,7 +76,8 @@ pub struct Sending {
     /// Timeout for the receiver to confirm that it has stored the data; 0s: do not wait
     ///
     /// Plain clients such as curl do not confirm.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time(Duration::ZERO))]
+    #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "Connection",
+          value_parser = units::time(Duration::ZERO))]
     pub receipt_timeout: Duration,
 
     #[command(flatten)]
