@@ -205,6 +205,15 @@ pub fn check(
     })
 }
 
+/// Whether the response depends on the token of a request: then invalid ones are counted. Elsewhere
+/// they may be for a reverse proxy, and reveal nothing.
+pub fn depends_on_token(route: &Route<'_>, required: &[Scope]) -> bool {
+    use RouteName::{AgentEvents, Agents, Create, List};
+    let (Need::All(scopes) | Need::OneOf(scopes)) = need(route) else { return false };
+    scopes.iter().any(|scope| required.contains(scope))
+        || [Create, List, Agents, AgentEvents].contains(&route.name())
+}
+
 fn holds(grants: Option<&Grants>, scope: Scope, route: &Route<'_>) -> bool {
     grants.is_some_and(|grants| {
         if let Route::Call { callee, .. } = route {

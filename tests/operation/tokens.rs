@@ -139,6 +139,11 @@ fn an_address_waits_after_many_unknown_tokens() {
     let tokens = tokens();
     let relay = Observed::start(&["--tokens", tokens.path()]);
     let mut client = relay.connect();
+    for _ in 0..50 {
+        let answer = client.exchange(&with("of-a-proxy", ask("GET", "/ping")));
+        assert_eq!(answer.status(), 200, "where no token is needed");
+    }
+    assert!(relay.scrape().is("rdv_unknown_tokens_total", 0.0));
     let refused = eventually("it has to wait", || {
         let answer = client.exchange(&with("guess", ask("POST", "/stream")));
         (answer.status() != 401).then_some(answer)

@@ -92,7 +92,25 @@ fn only_required_scopes_need_a_token() {
             (Some(scope), None) => Err(Failure::Token(TokenFailure::Needed(scope))),
             (Some(scope), Some(_)) => Err(Failure::Token(TokenFailure::ScopeMissing(scope))),
         };
+        if missing.is_some() {
+            assert!(depends_on_token(&route, required), "{name}");
+        }
         assert_eq!(check(&route, required, token.as_ref().map(Ok)), expected, "{name}");
+    }
+}
+
+#[test]
+fn responses_depend_on_a_token_where_it_is_needed_or_allows_more() {
+    let list = Route::List { active_only: false };
+    for (name, route, required, depends) in [
+        ("needed", Route::Create, &[Scope::Create][..], true),
+        ("an identifier can be chosen with it", Route::Create, &[], true),
+        ("lists are shown with it", list, &[], true),
+        ("open", Route::Status(None), &[Scope::Agent], false),
+        ("one of them", Route::Status(None), &[Scope::Receive], true),
+        ("never", Route::Ping, &Scope::ALL, false),
+    ] {
+        assert_eq!(depends_on_token(&route, required), depends, "{name}");
     }
 }
 

@@ -51,14 +51,18 @@ impl Io {
     /// Returns the token of the relay with this secret, sent on this connection, and notes it there.
     ///
     /// # Errors
-    /// It is unknown, or was not looked at.
+    /// It is unknown, which is counted, or was not looked at.
     pub fn take_token(&mut self, id: ConnId, secret: &[u8]) -> Result<Arc<Token>, Failure> {
         self.check_attempts(id)?;
-        let found = self.settings.tokens.tokens.as_ref().and_then(|table| table.find(secret));
-        let Some(token) = found.map(Arc::clone) else { return Err(self.unknown_token(id)) };
+        self.note_token(id, secret).ok_or_else(|| self.unknown_token(id))
+    }
+
+    /// The same for a request whose response does not depend on it.
+    pub fn note_token(&mut self, id: ConnId, secret: &[u8]) -> Option<Arc<Token>> {
+        let token = Arc::clone(self.settings.tokens.tokens.as_ref()?.find(secret)?);
         self.journal.metrics.used_token(&token.name);
         self.conns[id].token = Some(Arc::clone(&token));
-        Ok(token)
+        Some(token)
     }
 
     /// Counts an unknown token that was sent on this connection; returns what to answer.
