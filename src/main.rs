@@ -9,7 +9,8 @@ use rdv::connector::destination::DestinationCommand;
 use rdv::connector::source::command::Source;
 use rdv::ops::manual::{Completions, Manual};
 use rdv::ops::operator_log::OperatorLog;
-use rdv::ops::{AdminListen, Settings, SocketSettings, Sources, config, help};
+use rdv::ops::tokens::TokenCommand;
+use rdv::ops::{AdminListen, Settings, Sources, config, help};
 use rdv::ops::{stdio, threads};
 use rdv::relay::EventLoop;
 use rdv::socket::call::Call;
@@ -69,6 +70,8 @@ enum Command {
     Source(Box<Source>),
     /// Control a running relay
     Ctl(Ctl),
+    /// Make tokens for clients of a relay
+    Token(TokenCommand),
     /// Print the effective configuration and its sources
     #[command(after_long_help = NOTES)]
     PrintConfig {
@@ -135,7 +138,8 @@ Exit status: 0 nothing is bad, 1 otherwise, 2 invalid arguments or settings.";
 
 const CLIENT_NOTES: &str = "\
 The relay is --relay, else RDV_RELAY, else relay = \"URL\" in ~/.config/rdv/client.toml, else in \
-/etc/rdv/client.toml; RDV_CLIENT_CONFIG names another file.
+/etc/rdv/client.toml; RDV_CLIENT_CONFIG names another file. Its token is in --token-file, else in \
+RDV_TOKEN.
 http_proxy, https_proxy, all_proxy and no_proxy are read as curl reads them.
 Exit status: 0 complete, 1 local file error, 2 invalid arguments, 3 the other side did not connect in \
 time, 4 the other side was interrupted, 5 refused by the relay or server, 6 digest mismatch, 7 network \
@@ -163,7 +167,7 @@ The public URL is printed on standard output once connected, and when it changes
 events and a line for each request: time, method, path, status, bytes, duration, X-Correlation-Id.
 A lost connection is retried after 0.5 s to 30 s.
 The relay is --relay, else RDV_RELAY, else relay = \"URL\" in ~/.config/rdv/client.toml, else in \
-/etc/rdv/client.toml, as a ws, wss, http or https URL.
+/etc/rdv/client.toml, as a ws, wss, http or https URL. Its token is in --token-file, else in RDV_TOKEN.
 Signals: TERM and INT exit once requests in progress are complete, after --drain-timeout at the \
 latest; a second signal exits at once.
 Exit status: 0 after a signal, 1 local file error, 2 invalid arguments, 5 refused by the relay (token \
@@ -194,6 +198,7 @@ fn main() -> ExitCode {
         Command::Cancel(cancel) => cancel.run().into(),
         Command::Source(source) => source.run().into(),
         Command::Ctl(ctl) => control(&ctl),
+        Command::Token(token) => make_token(&token),
         Command::CheckConfig(serve) => check(&sources(chosen, serve)),
         Command::PrintConfig { reference: true, .. } => print(&config::reference()),
         Command::PrintConfig { sample: true, .. } => print(&config::sample()),
@@ -233,10 +238,9 @@ fn run(sources: Sources) -> ExitCode {
     if let Some(warning) = configuration.settings.access_log.warning() {
         log::warn!("{warning}");
     }
-    let agents = configuration.settings.sockets.clone();
-    let pages = !configuration.settings.no_pages;
+    let settings = configuration.settings.clone();
     match rdv::relay::serve(configuration, sources, |event_loop| {
-        announce(event_loop, &agents, pages);
+        announce(event_loop, &settings);
     }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -269,6 +273,16 @@ fn control(ctl: &Ctl) -> ExitCode {
     let address = configured.and_then(|configured| ctl.address(configured));
     match address.and_then(|address| ctl.run(&address)) {
         Ok(said) => print(&said),
+        Err(error) => fail(&error, ExitCode::FAILURE),
+    }
+}
+
+fn make_token(token: &TokenCommand) -> ExitCode {
+    match token.run() {
+        Ok(made) => {
+            stdio::error_line(format_args!("{}", made.advice.trim_end()));
+            print(&made.output)
+        }
         Err(error) => fail(&error, ExitCode::FAILURE),
     }
 }
@@ -347,7 +361,7 @@ fn reachable(listening: SocketAddr) -> SocketAddr {
 }
 
 /// Prints the listening addresses and how to try the relay.
-fn announce(event_loop: &EventLoop, agents: &SocketSettings, pages: bool) {
+fn announce(event_loop: &EventLoop, settings: &Settings) {
     let addresses = event_loop.addresses();
     let mut text = String::new();
     for address in &addresses {
@@ -365,7 +379,7 @@ fn announce(event_loop: &EventLoop, agents: &SocketSettings, pages: bool) {
     }
     if let Some(&address) = addresses.first() {
         let address = reachable(address);
-        if pages {
+        if !settings.no_pages {
             let _ = write!(text, "\nTry it in a browser: http://{address}/\n");
         }
         let _ = write!(
@@ -379,12 +393,8 @@ fn announce(event_loop: &EventLoop, agents: &SocketSettings, pages: bool) {
     // One write: a reader waiting for the first line gets the rest at the same time.
     let mut out = stdio::output();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    if let Some(notice) =
-        agents.notice(&[addresses, tls_addresses, event_loop.agent_addresses()].concat())
-    {
-        log::warn!("{notice}");
-    }
-    if let Some(warning) = event_loop.warning() {
+    let listeners = [addresses, tls_addresses, event_loop.agent_addresses()].concat();
+    for warning in settings.access_warnings(&listeners).into_iter().chain(event_loop.warning()) {
         log::warn!("{warning}");
     }
 }

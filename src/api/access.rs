@@ -17,6 +17,7 @@ const FORWARDING_PREFIX: &str = "X-Forwarded-";
 
 /// How a request arrived.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "facts, independent of each other")]
 pub struct Arrival {
     /// Received on the admin listener.
     pub operators: bool,
@@ -24,6 +25,8 @@ pub struct Arrival {
     pub local: Option<SocketAddr>,
     /// Whether the peer's address is in a trusted network.
     pub trusted: bool,
+    /// Whether its token allows lists.
+    pub lists: bool,
     /// Whether the listener has a loopback address.
     pub loopback: bool,
 }
@@ -65,12 +68,14 @@ impl Denied {
     pub(super) fn message(self) -> &'static str {
         match self {
             Self::Streams => {
-                "The list of streams is for operators: run 'rdv ctl list', or configure trusted \
-                 networks (trusted); it is never shown through a proxy"
+                "The list of streams is for operators: run 'rdv ctl list', send a token with the scope \
+                 list, or configure trusted networks (trusted); without a token it is never shown \
+                 through a proxy"
             }
             Self::Agents => {
-                "The list of agents is for operators: run 'rdv ctl agents', or configure trusted \
-                 networks (trusted); it is never shown through a proxy"
+                "The list of agents is for operators: run 'rdv ctl agents', send a token with the scope \
+                 list, or configure trusted networks (trusted); without a token it is never shown \
+                 through a proxy"
             }
             Self::Origin => "Requests from pages of other origins are refused (allowed-origins)",
             Self::PathOrigin => {
@@ -79,7 +84,7 @@ impl Denied {
             Self::Host => "Operators reach this relay by its own addresses only (admin-hosts)",
             Self::Attach => {
                 "This relay takes agents on loopback addresses only, until it has tokens for them \
-                 (socket-tokens) or is open to all (open-agents)"
+                 (tokens) or is open to all (open-agents)"
             }
             Self::ServiceWorker => {
                 "Service workers are not served in the relay's origin, which streams and agents \
@@ -161,14 +166,15 @@ pub fn check(
     policy: &Policy<'_>,
 ) -> Result<(), Denied> {
     let list = shown(route);
-    if let Some(list) = list
+    // A token is stronger than an address, and a name that leads here cannot make a browser send it.
+    if let Some(list) = list.filter(|_| !arrival.lists)
         && !arrival.operators
         && (!arrival.trusted || is_forwarded(head))
     {
         return Err(list);
     }
     let named = arrival.operators || list.is_some();
-    if named && !is_own_host(head, arrival, policy) {
+    if named && !arrival.lists && !is_own_host(head, arrival, policy) {
         return Err(Denied::Host);
     }
     let owns = !arrival.operators && matches!(route, Route::Delete(_));

@@ -3,12 +3,17 @@
 use super::Failure;
 use super::json::{integer, invalid, kind, object};
 use super::origin_wide::is_origin_wide;
-use crate::http::fields::{is_field_value, is_token};
+use super::route::parse_id;
+use crate::http::fields::{Fields, is_field_value, is_token};
 use crate::http::head::FIELDS_MAX;
 use crate::http::hop::commands_proxy;
-use crate::rendezvous::Headers;
+use crate::rendezvous::{Guard, Headers};
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
 use std::num::NonZeroU64;
+use std::time::Duration;
+use uuid::Uuid;
 
 /// Fields under the relay's own control: they frame messages, concern one hop only, or mark errors.
 const RESERVED: [&str; 9] = [
@@ -36,7 +41,21 @@ pub struct Creation {
     pub ttl_s: Option<NonZeroU64>,
     /// The source is answered once the destination's TCP has acknowledged every byte.
     pub acked: bool,
+    /// The identifier, if the creator chose it.
+    pub id: Option<Uuid>,
+    /// The stream has tokens of its own.
+    pub tokens: bool,
 }
+
+/// The member that chooses the identifier, and the one that requests tokens.
+const ID: &str = "id";
+const TOKENS: &str = "tokens";
+
+/// The field with which a client repeats a request.
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
+/// Maximum length of its value, in bytes.
+const KEY_MAX_BYTES: usize = 255;
 
 /// The member that requests a receipt, and its value.
 pub(super) const ACKED: (&str, &str) = ("receipt", "acked");
@@ -49,13 +68,15 @@ pub fn parse(body: &[u8]) -> Result<Creation, Failure> {
     let mut members = object(body)?;
     let ttl_s = ttl_s(members.get("ttl_seconds"))?;
     let acked = acked(&members)?;
+    let (id, tokens) = (chosen_id(&members)?, tokens(&members)?);
     let headers = Headers {
         download: fields(&mut members, "download_headers")?,
         upload: fields(&mut members, "upload_headers")?,
-        path: None,
+        ..Headers::default()
     };
     let empty = headers.download.is_empty() && headers.upload.is_empty();
-    Ok(Creation { headers: (!empty).then(|| Box::new(headers)), ttl_s, acked })
+    let headers = (!empty).then(|| Box::new(headers));
+    Ok(Creation { headers, ttl_s, acked, id, tokens })
 }
 
 /// Returns the value of a header field as sent on the wire.
@@ -81,6 +102,102 @@ fn acked(members: &Map<String, Value>) -> Result<bool, Failure> {
         None => Ok(false),
         Some(value) if value == acked => Ok(true),
         Some(other) => Err(invalid(format!("{member} must be \"{acked}\" or absent, got {other}"))),
+    }
+}
+
+fn chosen_id(members: &Map<String, Value>) -> Result<Option<Uuid>, Failure> {
+    let Some(value) = members.get(ID) else { return Ok(None) };
+    let id = value.as_str().and_then(parse_id);
+    let wrong = || invalid(format!("{ID} must be a UUID with hyphens, got {value}"));
+    id.map(Some).ok_or_else(wrong)
+}
+
+fn tokens(members: &Map<String, Value>) -> Result<bool, Failure> {
+    match members.get(TOKENS) {
+        None => Ok(false),
+        Some(Value::Bool(tokens)) => Ok(*tokens),
+        Some(other) => Err(invalid(format!("{TOKENS} must be true or false, got {other}"))),
+    }
+}
+
+/// Returns the request of a client that repeats it with a key (draft-ietf-httpapi-idempotency-key),
+/// without its body; `None`: it has no key.
+///
+/// # Errors
+/// [`CreationFailure::InvalidKey`].
+pub fn request_key(fields: &Fields<'_, '_>, client: &str) -> Result<Option<[u8; 32]>, Failure> {
+    let mut all = fields.all(IDEMPOTENCY_KEY);
+    let Some(key) = all.next() else { return Ok(None) };
+    let is_valid = (1..=KEY_MAX_BYTES).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic);
+    if all.next().is_some() || !is_valid {
+        return Err(Failure::Creation(CreationFailure::InvalidKey));
+    }
+    // No client has a zero byte: the key of one is never that of another.
+    let digest = Sha256::new().chain_update(client).chain_update([0]).chain_update(key).finalize();
+    Ok(Some(digest.into()))
+}
+
+/// Returns the digest of a body, to notice another one with the same key.
+pub fn body_digest(body: &[u8]) -> [u8; 32] {
+    Sha256::digest(body).into()
+}
+
+/// Returns the body of the response to a creation: the identifier, its tokens if it has some, and the
+/// waiting time granted to a client that requested one.
+pub fn response(id: Uuid, guard: Option<&Guard>, granted: Option<Duration>) -> String {
+    let mut text = format!(r#"{{"stream":"{}""#, id.hyphenated());
+    if let Some(Guard { put, get, owner }) = guard {
+        for (name, token) in [("put", put), ("get", get), ("owner", owner)] {
+            let _ = write!(text, r#","{name}_token":"{}""#, token.simple());
+        }
+    }
+    if let Some(ttl) = granted {
+        let _ = write!(text, r#","ttl_seconds":{}"#, ttl.as_secs());
+    }
+    text + "}\n"
+}
+
+/// Why a stream is not created as requested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreationFailure {
+    /// The key of the request is repeated or not valid.
+    InvalidKey,
+    /// The key was used with another body.
+    KeyReused,
+    /// The chosen identifier is that of another stream.
+    IdTaken,
+    /// This client cannot choose an identifier.
+    IdChosen,
+}
+
+impl CreationFailure {
+    pub(super) fn status(self) -> u16 {
+        match self {
+            Self::InvalidKey => 400,
+            Self::IdChosen => 403,
+            Self::IdTaken => 409,
+            Self::KeyReused => 422,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::InvalidKey => "BadRequestError",
+            Self::IdChosen => "ForbiddenError",
+            Self::IdTaken => "StreamExistsError",
+            Self::KeyReused => "IdempotencyError",
+        }
+    }
+
+    pub(super) fn message(self) -> &'static str {
+        match self {
+            Self::InvalidKey => {
+                "Idempotency-Key must be given once, with 1 to 255 visible characters"
+            }
+            Self::IdChosen => "Only a token with the scope create can choose the id of a stream",
+            Self::IdTaken => "A stream with this id exists, or ended a short time ago",
+            Self::KeyReused => "This Idempotency-Key was used with another body",
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! All failures, with their status, name and message.
 
-use super::{Busy, Denied, Ended};
+use super::{Busy, CreationFailure, Denied, Ended, TokenFailure};
 use crate::http::body::Malformed;
 use crate::http::fields::is_token;
 use crate::http::reject::Reject;
@@ -20,9 +20,6 @@ const RANGE_NOT_SUPPORTED: &str =
 
 const UPGRADE_REQUIRED: &str =
     "Only a WebSocket can be opened here; send 'Upgrade: websocket' and its fields";
-
-const TOKEN_NEEDED: &str = "Agents need a token of this relay; send 'Authorization: Bearer TOKEN', \
-                            or \"token\" in the metadata";
 
 const REQUEST_ID_INVALID: &str = "The request id must be given once, with 1 to 128 visible ASCII \
                                   characters, no quotes, backslash, comma or semicolon, or absent";
@@ -111,8 +108,10 @@ pub enum Failure {
     UpgradeRequired,
     /// The connection cannot be upgraded, or is not encrypted: what is wrong, and what to do.
     BadUpgrade(&'static str),
-    /// Agents need a token, and this one has none or an unknown one.
-    AgentUnauthorized,
+    /// The request is refused for its token, or for none.
+    Token(TokenFailure),
+    /// A stream is not created as requested.
+    Creation(CreationFailure),
     /// The agent's token is not for the requested name.
     AgentForbidden,
     /// An agent called the API beside the relay, and there is none.
@@ -190,7 +189,9 @@ impl Failure {
             | Self::NoSuchApi => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::StreamStarted | Self::Stopping | Self::Receipt(_) => 409,
-            Self::Unauthorized | Self::AgentUnauthorized => 401,
+            Self::Unauthorized => 401,
+            Self::Token(failure) => failure.status(),
+            Self::Creation(failure) => failure.status(),
             Self::Denied(_) | Self::BadSignature(_) | Self::AgentForbidden | Self::SpareRefused => {
                 403
             }
@@ -238,7 +239,9 @@ impl Failure {
             Self::StreamStarted => "StreamStartedError",
             Self::Receipt(_) => "ReceiptError",
             Self::Stopping => "StoppingError",
-            Self::Unauthorized | Self::AgentUnauthorized => "UnauthorizedError",
+            Self::Unauthorized => "UnauthorizedError",
+            Self::Token(failure) => failure.name(),
+            Self::Creation(failure) => failure.name(),
             Self::BadSignature(_) => "SignatureError",
             Self::Denied(_) | Self::AgentForbidden => "ForbiddenError",
             Self::AlreadyConnected(_) | Self::PathTaken(_) => "AlreadyConnectedError",
@@ -275,11 +278,7 @@ impl Failure {
                     "Stream source has more than {most} bytes, the most a stream may carry"
                 ));
             }
-            Self::CallTooLarge(most) => {
-                return Cow::Owned(format!(
-                    "This agent takes requests of {most} bytes at most, head and body together"
-                ));
-            }
+            Self::CallTooLarge(most) => return Cow::Owned(call_too_large(*most)),
             Self::AgentBroke(clause) => {
                 return Cow::Owned(format!("The agent returned an invalid response: {clause}"));
             }
@@ -307,7 +306,8 @@ impl Failure {
             Self::NotText => "This agent accepts text only; send a UTF-8 body",
             Self::UnknownCoding => "Send the body in one of gzip, deflate and zstd, or unencoded",
             Self::UpgradeRequired => UPGRADE_REQUIRED,
-            Self::AgentUnauthorized => TOKEN_NEEDED,
+            Self::Token(failure) => return failure.message(),
+            Self::Creation(failure) => failure.message(),
             Self::AgentForbidden => "This token is not valid for the requested name",
             Self::NoSuchApi => "This relay has no API for agents; see --socket-api",
             Self::SpareRefused => SPARE_REFUSED,
@@ -345,9 +345,16 @@ impl Failure {
         if fits { name } else { "Error" }
     }
 
-    /// Returns the authentication scheme, for `WWW-Authenticate` (RFC 9110 11.6.1, RFC 6750 3).
-    pub fn challenge(&self) -> Option<&'static str> {
-        matches!(self, Self::Unauthorized | Self::AgentUnauthorized).then_some("Bearer")
+    /// Returns the challenges, one for each `WWW-Authenticate` (RFC 9110 11.6.1, RFC 6750 3, RFC 7617
+    /// 2): not every client finds its scheme in a list.
+    pub fn challenges(&self) -> &'static [&'static str] {
+        if let Self::Token(failure) = self {
+            failure.challenges()
+        } else if let Self::Unauthorized = self {
+            &["Bearer"]
+        } else {
+            &[]
+        }
     }
 
     /// Returns the fixed fields of this kind of response: `Upgrade` and its companions (RFC 9110
@@ -388,6 +395,10 @@ impl Failure {
     }
 }
 
+fn call_too_large(most: usize) -> String {
+    format!("This agent takes requests of {most} bytes at most, head and body together")
+}
+
 fn path_taken(side: Side) -> &'static str {
     match side {
         Side::Source => {
@@ -403,6 +414,7 @@ fn path_taken(side: Side) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::permission::Scope;
 
     #[test]
     fn a_range_request_is_refused_with_a_hint() {
@@ -426,7 +438,12 @@ mod tests {
             (Failure::CallTooLarge(4096), 413, "ContentTooLargeError", "4096 bytes"),
             (Failure::UpgradeRequired, 426, "UpgradeRequiredError", "WebSocket"),
             (Failure::BadUpgrade("Send a key"), 400, "BadRequestError", "Send a key"),
-            (Failure::AgentUnauthorized, 401, "UnauthorizedError", "Bearer"),
+            (
+                Failure::Token(TokenFailure::Needed(Scope::Agent)),
+                401,
+                "UnauthorizedError",
+                "the metadata",
+            ),
             (Failure::AgentForbidden, 403, "ForbiddenError", "name"),
             (Failure::Denied(Denied::Agents), 403, "ForbiddenError", "rdv ctl agents"),
             (Failure::NoSuchApi, 404, "NoSuchApiError", "--socket-api"),
@@ -439,7 +456,7 @@ mod tests {
             assert!(message.contains(part), "{failure:?}: {message}");
             assert!(!message.contains("  ") && !message.ends_with('.'), "{failure:?}: {message}");
             assert_eq!(failure.may_pass(), status == 503, "{failure:?}");
-            assert_eq!(failure.challenge().is_some(), status == 401, "{failure:?}");
+            assert_eq!(!failure.challenges().is_empty(), status == 401, "{failure:?}");
             assert_eq!(!failure.fields().is_empty(), status == 426, "{failure:?}");
         }
     }

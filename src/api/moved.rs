@@ -3,7 +3,8 @@
 
 use super::creation::{self, Creation};
 use super::report;
-use crate::rendezvous::{Headers, PeerReport, ReleasedStream};
+use crate::http::hex;
+use crate::rendezvous::{CreationKey, Guard, Headers, PeerReport, ReleasedStream};
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -50,6 +51,11 @@ pub fn write(ReleasedStream { stream, creator }: &ReleasedStream, now: Instant) 
     if let Some(headers) = stream.headers() {
         members.insert("download_headers".into(), headers.download.clone().into());
         members.insert("upload_headers".into(), headers.upload.clone().into());
+        let guard = headers.guard.map(|Guard { put, get, owner }| [put, get, owner]);
+        let guard = guard.map(|tokens| tokens.map(|token| token.simple().to_string()));
+        members.extend(guard.map(|tokens| ("guard".to_owned(), json!(tokens))));
+        let key = headers.key.map(|key| [key.request, key.body].map(|digest| hex::encode(&digest)));
+        members.extend(key.map(|key| ("key".to_owned(), json!(key))));
     }
     if stream.awaits_ack() {
         let (member, acked) = creation::ACKED;
@@ -73,7 +79,12 @@ pub fn read(line: &str) -> Option<Moved> {
         Some(value) => Some(value.as_str()?.parse().ok()?),
         None => None,
     };
-    let Creation { headers, acked, .. } = creation::parse(line.as_bytes()).ok()?;
+    let Creation { mut headers, acked, .. } = creation::parse(line.as_bytes()).ok()?;
+    let (guard, key) = (guard(&members)?, key(&members)?);
+    if guard.is_some() || key.is_some() {
+        let headers = headers.get_or_insert_default();
+        (headers.guard, headers.key) = (guard, key);
+    }
     Some(Moved {
         creator,
         id: members.get("id")?.as_str()?.parse().ok()?,
@@ -85,6 +96,24 @@ pub fn read(line: &str) -> Option<Moved> {
         report,
         acked,
     })
+}
+
+/// Returns the tokens of a stream; the outer `None`: they are invalid.
+#[allow(clippy::option_option, reason = "absent is not invalid")]
+fn guard(members: &Map<String, Value>) -> Option<Option<Guard>> {
+    let Some(tokens) = members.get("guard") else { return Some(None) };
+    let [put, get, owner] = &tokens.as_array()?[..] else { return None };
+    let token = |value: &Value| Uuid::try_parse(value.as_str()?).ok();
+    Some(Some(Guard { put: token(put)?, get: token(get)?, owner: token(owner)? }))
+}
+
+/// Returns the request that created a stream, in the same way.
+#[allow(clippy::option_option, reason = "absent is not invalid")]
+fn key(members: &Map<String, Value>) -> Option<Option<CreationKey>> {
+    let Some(key) = members.get("key") else { return Some(None) };
+    let [request, body] = &key.as_array()?[..] else { return None };
+    let digest = |value: &Value| hex::decode(value.as_str()?.as_bytes());
+    Some(Some(CreationKey { request: digest(request)?, body: digest(body)? }))
 }
 
 #[cfg(test)]
@@ -108,10 +137,17 @@ mod tests {
         let fields = br#"{"download_headers":{"X-B":1,"X-A":"\"q\""},"upload_headers":{"Y":true}}"#;
         let headers = creation::parse(fields).unwrap().headers;
         let creator = "192.0.2.7".parse().unwrap();
+        let [put, get, owner] = [1, 2, 3].map(Uuid::from_u128);
+        let guarded = Headers {
+            guard: Some(Guard { put, get, owner }),
+            key: Some(CreationKey { request: [7; 32], body: [8; 32] }),
+            ..Headers::default()
+        };
         let report = PeerReport { status: 418, name: "Tea".into(), message: "two\nlines".into() };
         for (name, headers, report, acked) in [
             ("bare", None, None, false),
             ("headers", headers.clone(), None, false),
+            ("tokens", Some(Box::new(guarded)), None, false),
             ("report", None, Some(report.clone()), false),
             ("receipt", None, None, true),
             ("all", headers, Some(report), true),
@@ -150,6 +186,10 @@ mod tests {
             ("cut", format!(r#"{{"id":"{id}","created_ms":1,"left_m"#)),
             ("no time", format!(r#"{{"id":"{id}","created_ms":1}}"#)),
             ("no identifier", r#"{"id":"x","created_ms":1,"left_ms":1}"#.into()),
+            (
+                "a token that is none",
+                format!(r#"{{"id":"{id}","created_ms":1,"left_ms":1,"guard":["x","y","z"]}}"#),
+            ),
             (
                 "a header the wire cannot carry",
                 format!(

@@ -10,6 +10,7 @@ pub use paths::PathRoute;
 use crate::http::head::{Method, RequestHead};
 use crate::rendezvous::Side;
 use find::Target;
+pub(super) use find::parse_id;
 use table::{Methods, NONE, Resource, TABLE};
 use uuid::Uuid;
 

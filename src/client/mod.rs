@@ -133,6 +133,7 @@ pub(crate) mod clock;
 pub mod commands;
 pub(crate) mod connection;
 mod copy_to_file;
+pub(crate) mod credential;
 pub mod ctl;
 pub(crate) mod dial;
 mod error;

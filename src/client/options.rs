@@ -1,5 +1,6 @@
 //! Request options: timeouts, header fields, trusted authorities, and proxies.
 
+use super::credential::RelayToken;
 use super::outgoing::UNLIMITED;
 use super::proxy::Proxies;
 use super::tls::Trust;
@@ -31,6 +32,8 @@ pub struct Options {
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) trust: Trust,
     pub(crate) proxies: Proxies,
+    /// The token of a relay.
+    pub(crate) token: Option<RelayToken>,
     /// The Unix socket to connect to, whatever the URL names.
     pub(crate) unix_socket: Option<PathBuf>,
 }
@@ -44,6 +47,7 @@ impl Default for Options {
             fields: Vec::new(),
             trust: Trust::default(),
             proxies: Proxies::from_environment(),
+            token: None,
             unix_socket: None,
         }
     }

@@ -353,10 +353,8 @@ fn head(request: &Request<'_>, options: &Options, connection: &Connection) -> Ve
             head = head.field(name, value.as_bytes());
         }
     }
-    if let Some(credentials) = &request.url.credentials
-        && !options.has_field("Authorization")
-    {
-        head = head.field("Authorization", dial::basic(credentials).as_bytes());
+    if let Some(authorization) = authorization(request.url, options) {
+        head = head.field("Authorization", authorization.as_bytes());
     }
     if let Some(authorization) = proxy_authorization {
         head = head.field("Proxy-Authorization", authorization.as_bytes());
@@ -382,6 +380,16 @@ fn head(request: &Request<'_>, options: &Options, connection: &Connection) -> Ve
     }
     head.end();
     bytes
+}
+
+/// Returns the credentials for the server, unless a field of the options has them.
+fn authorization(url: &Url, options: &Options) -> Option<String> {
+    if options.has_field("Authorization") {
+        return None;
+    }
+    let basic = url.credentials.as_deref().map(dial::basic);
+    let token = || Some(format!("Bearer {}", options.token.as_ref()?.for_url(url)?));
+    basic.or_else(token)
 }
 
 fn read(file: &mut File, buffer: &mut [u8]) -> Result<usize, Error> {

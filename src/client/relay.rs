@@ -34,6 +34,23 @@ pub struct Stream {
     options: Options,
     /// Whether the relay has a page of it.
     has_page: bool,
+    tokens: StreamTokens,
+}
+
+/// The tokens of a stream, as far as they are known here.
+#[derive(Clone, Default)]
+struct StreamTokens {
+    /// For the requests of this client.
+    own: Option<String>,
+    /// For the receiver.
+    get: Option<String>,
+    owner: Option<String>,
+}
+
+impl fmt::Debug for StreamTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StreamTokens")
+    }
 }
 
 /// Options for a new stream.
@@ -43,6 +60,8 @@ pub struct CreateOptions {
     pub ttl: Option<Duration>,
     /// Fields of the download's head.
     pub download_headers: Map<String, Value>,
+    /// The stream gets tokens: its identifier alone allows nothing.
+    pub private: bool,
 }
 
 /// A refusal by the relay, or by another server.
@@ -76,7 +95,7 @@ impl Refusal {
     /// Whether the error is the relay's own, not one reported by the other side. A response without
     /// a name is from a proxy before the relay.
     pub(crate) fn is_of_the_relay(&self) -> bool {
-        const NAMES: [&str; 17] = [
+        const NAMES: [&str; 21] = [
             "",
             "AlreadyConnectedError",
             "BadRequestError",
@@ -86,13 +105,17 @@ impl Refusal {
             "ForbiddenError",
             "HeaderFieldsTooLargeError",
             "HttpVersionNotSupportedError",
+            "IdempotencyError",
             "InvalidBodyError",
             "NotImplementedError",
             "RequestTimeoutError",
             "SessionNotFoundError",
             "StoppingError",
+            "StreamExistsError",
             "StreamStartedError",
             "TooBusyError",
+            "TooManyTokensError",
+            "UnauthorizedError",
             "UriTooLongError",
         ];
         NAMES.contains(&self.name.as_str())
@@ -134,6 +157,9 @@ impl Stream {
         if !request.download_headers.is_empty() {
             body.insert("download_headers".into(), request.download_headers.clone().into());
         }
+        if request.private {
+            body.insert("tokens".into(), true.into());
+        }
         let url = relay.below("stream");
         let accept = ("Accept", ACCEPT_PAGE.to_owned());
         let body = Value::Object(body).to_string();
@@ -148,13 +174,20 @@ impl Stream {
             return Err(Error::Answer(crate::http::answer::AnswerError::NotHttp));
         };
         let ttl = said["ttl_seconds"].as_u64().map(|ttl| Duration::from_secs(ttl).min(UNLIMITED));
+        let token = |name: &str| said[name].as_str().map(str::to_owned);
+        let (own, get, owner) = (token("put_token"), token("get_token"), token("owner_token"));
+        if request.private && (own.is_none() || get.is_none()) {
+            let why = std::io::Error::other("the relay does not support tokens of streams");
+            return Err(Error::network("cannot create a private stream", why));
+        }
+        let tokens = StreamTokens { own, get, owner };
         let (relay, options) = (relay.clone(), options.clone());
-        Ok(Ok((Self { relay, id, options, has_page }, ttl)))
+        Ok(Ok((Self { relay, id, options, has_page, tokens }, ttl)))
     }
 
     /// Returns a handle to an existing stream, by its ID at this relay.
     pub fn new(relay: Url, id: Uuid, options: Options) -> Self {
-        Self { relay, id, options, has_page: false }
+        Self { relay, id, options, has_page: false, tokens: StreamTokens::default() }
     }
 
     /// Returns the stream of a URL that ends in `/stream/ID`, optionally followed by a file name, or
@@ -163,7 +196,11 @@ impl Stream {
         let parts = url.path().rsplit_once("/stream/").or_else(|| url.path().rsplit_once("/s/"));
         let (base, rest) = parts?;
         let id = rest.split('/').next()?.parse().ok()?;
-        Some(Self::new(Url { target: format!("{base}/"), ..url.clone() }, id, options))
+        let mut stream = Self::new(Url { target: format!("{base}/"), ..url.clone() }, id, options);
+        let query = url.target.split_once('?').map_or("", |(_, query)| query);
+        let token = query.split('&').find_map(|pair| pair.strip_prefix("t="));
+        stream.tokens.own = token.map(str::to_owned);
+        Some(stream)
     }
 
     /// Returns the ID of the stream.
@@ -176,20 +213,35 @@ impl Stream {
         &self.options
     }
 
-    /// Returns the URL for both sides.
+    /// Returns the URL for this client, with its token if it has one.
     pub fn url(&self) -> Url {
-        self.relay.below(&format!("stream/{}", self.id))
+        self.below("stream", "", self.tokens.own.as_ref())
+    }
+
+    /// Returns the URL for the receiver: that of both sides, unless the stream has tokens.
+    pub fn receiver_url(&self) -> Url {
+        self.below("stream", "", self.receiver_token())
+    }
+
+    fn receiver_token(&self) -> Option<&String> {
+        self.tokens.get.as_ref().or(self.tokens.own.as_ref())
+    }
+
+    /// Returns the URL of the stream below this path, with this token.
+    fn below(&self, path: &str, part: &str, token: Option<&String>) -> Url {
+        let query = token.map_or(String::new(), |token| format!("?t={token}"));
+        self.relay.below(&format!("{path}/{}{part}{query}", self.id))
     }
 
     /// Returns the URL of its page for browsers; `None` if the relay has none, or the stream was not
     /// created with this handle.
     pub fn page_url(&self) -> Option<Url> {
-        self.has_page.then(|| self.relay.below(&format!("s/{}", self.id)))
+        self.has_page.then(|| self.below("s", "", self.receiver_token()))
     }
 
     /// Returns the URL with a file name.
     pub fn url_named(&self, name: &str) -> Url {
-        self.relay.below(&format!("stream/{}/{}", self.id, segment(name)))
+        self.below("stream", &format!("/{}", segment(name)), self.tokens.own.as_ref())
     }
 
     /// Joins the stream as its destination: the response is the download, or an error. Waits as
@@ -234,7 +286,9 @@ impl Stream {
     /// # Errors
     /// [`Error::Network`] and the like; inside, the relay's refusal.
     pub fn cancel(&self) -> Answered<()> {
-        let response = ask("DELETE", &self.url(), &self.options, "")?;
+        let token = self.tokens.owner.as_ref().or(self.tokens.own.as_ref());
+        let url = self.below("stream", "", token);
+        let response = ask("DELETE", &url, &self.options, "")?;
         Ok(success(response).map(drop))
     }
 
@@ -326,7 +380,7 @@ impl Stream {
     }
 
     fn part(&self, name: &str) -> Url {
-        self.relay.below(&format!("stream/{}/{name}", self.id))
+        self.below("stream", &format!("/{name}"), self.tokens.own.as_ref())
     }
 }
 
@@ -386,6 +440,7 @@ mod tests {
                 Some(format!("https://h/relay/stream/{ID}")),
             ),
             (format!("https://h/relay/s/{ID}"), Some(format!("https://h/relay/stream/{ID}"))),
+            (format!("http://h/s/{ID}?a&t=7f"), Some(format!("http://h/stream/{ID}?t=7f"))),
             ("http://h/stream/7".into(), None),
             (format!("http://h/{ID}"), None),
         ] {

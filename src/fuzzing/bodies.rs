@@ -13,6 +13,7 @@ use crate::rendezvous::transfer::Delimiter;
 use crate::rendezvous::{Headers, Receipt};
 use serde_json::{Map, Value, json};
 use std::num::NonZeroU64;
+use uuid::Uuid;
 
 /// What the receiver of a receipt was sent.
 const RECEIVED_BYTES: u64 = 60;
@@ -52,10 +53,11 @@ pub fn bodies(data: &[u8]) {
         choices.rest().to_vec()
     };
     match creation::parse(&body) {
-        Ok(Creation { headers, ttl_s, acked }) => {
+        Ok(Creation { headers, ttl_s, acked, id, tokens }) => {
             check_headers(headers.as_deref());
             check_ttl(&body, ttl_s);
             check_receipt(&body, acked);
+            check_choices(&body, id, tokens);
         }
         Err(failure) => check_failure(&failure),
     }
@@ -70,6 +72,14 @@ pub fn bodies(data: &[u8]) {
         Ok(receipt) => check_outcome(&body, &receipt),
         Err(failure) => check_failure(&failure),
     }
+}
+
+/// Checks that an identifier and tokens are requested exactly by their members.
+fn check_choices(body: &[u8], id: Option<Uuid>, tokens: bool) {
+    let read: Value = serde_json::from_slice(body).unwrap_or_default();
+    assert_eq!(read["tokens"] == true, tokens);
+    let text = read["id"].as_str().map(str::to_ascii_lowercase);
+    assert_eq!(id.map(|id| id.to_string()), text);
 }
 
 /// Checks that a receipt confirms only the transferred number of bytes.

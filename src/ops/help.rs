@@ -1,5 +1,6 @@
 //! The output of `rdv --help`, and the errors on wrong arguments.
 
+use super::config::replacement;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 use std::fmt::Write as _;
@@ -7,7 +8,7 @@ use std::fmt::Write as _;
 /// The commands, grouped by purpose.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Transfer", &["send", "receive", "pipe", "status", "cancel"]),
-    ("Relay", &["serve", "ctl", "check-config", "print-config", "doctor"]),
+    ("Relay", &["serve", "ctl", "token", "check-config", "print-config", "doctor"]),
     ("HTTP", &["post", "expose", "call"]),
     ("Records", &["source", "destination"]),
     ("Shell", &["completions", "man"]),
@@ -59,7 +60,7 @@ const RELAY_ESSENTIAL: [&str; 16] = [
     "max_ttl",
     "reference",
     "sample",
-    "socket_tokens",
+    "tokens",
     "trusted",
     "ttl",
 ];
@@ -153,6 +154,12 @@ fn clause(help: &str) -> &str {
 /// Formats an error on wrong arguments as one line: the fault, the probable intention, and which
 /// help to read.
 pub fn usage_error(error: &clap::Error, program: &Command, words: &[String]) -> String {
+    let replaced = words.iter().map(|word| word.split('=').next().unwrap_or_default());
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(why) = replaced.filter(|word| word.starts_with("--")).find_map(replacement)
+    {
+        return why;
+    }
     let line = super::config::one_line(error);
     let meant =
         [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue]

@@ -30,6 +30,7 @@ pub mod tls;
 #[cfg(not(feature = "tls"))]
 #[path = "tls_off.rs"]
 pub mod tls;
+pub mod tokens;
 pub mod units;
 
 pub use admin::{AdminAddress, AdminListen};
@@ -43,3 +44,4 @@ pub use proxies::{ProxyProtocol, ProxySettings};
 pub use settings::Settings;
 pub use sockets::SocketSettings;
 pub use systemd::ServiceManager;
+pub use tokens::TokenSettings;

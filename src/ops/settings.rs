@@ -7,8 +7,9 @@ use super::metrics::MetricsSettings;
 use super::request_id::RequestIdSettings;
 use super::tls::TlsSettings;
 use super::units::{GIB, KIB, MIB};
-use super::{HandoverSettings, LoadSettings, ProxySettings, SocketSettings, units};
+use super::{HandoverSettings, LoadSettings, ProxySettings, SocketSettings, TokenSettings, units};
 use crate::api::access::AllowedOrigin;
+use crate::api::permission::Scope;
 use clap::Args;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -142,6 +143,10 @@ pub struct Settings {
     #[command(flatten)]
     pub proxies: ProxySettings,
 
+    /// Tokens.
+    #[command(flatten)]
+    pub tokens: TokenSettings,
+
     /// Agents and their APIs.
     #[command(flatten)]
     pub sockets: SocketSettings,
@@ -171,6 +176,17 @@ impl Settings {
     /// Whether a peer's address is in a trusted network.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         is_in(&self.trusted, peer)
+    }
+
+    /// Whether agents are accepted on addresses other than loopback.
+    pub fn takes_agents_elsewhere(&self) -> bool {
+        self.tokens.requires(Scope::Agent) || self.sockets.open_agents
+    }
+
+    /// Returns warnings for the operator about access on these listeners.
+    pub fn access_warnings(&self, listeners: &[SocketAddr]) -> Vec<String> {
+        let agents = (!self.tokens.requires(Scope::Agent)).then(|| self.sockets.notice(listeners));
+        [self.tokens.warning(listeners), agents.flatten()].into_iter().flatten().collect()
     }
 
     /// Returns how many unjoined streams one address may have; 0: no limit.

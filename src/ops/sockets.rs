@@ -1,17 +1,11 @@
 //! The settings of agents, as flags: access, limits and timeouts.
 
-mod tokens;
-
-pub use tokens::{Refused, TokenTable};
-
+use super::tokens::beyond_loopback;
 use super::units;
 use crate::api::agent_host::AgentHost;
 use clap::{ArgAction, Args};
 use std::net::SocketAddr;
 use std::time::Duration;
-
-/// The setting whose value is read from a file.
-pub(super) const TOKENS: &str = "socket-tokens";
 
 /// The settings of agents: programs that accept no connections and open a WebSocket to the relay.
 #[derive(Args, Clone, Debug)]
@@ -58,13 +52,6 @@ pub struct SocketSettings {
     #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_name = "BOOL")]
     pub pass_underscores: bool,
 
-    /// File of the tokens of agents: TOKEN NAME... in each line, * for any name, # before a
-    /// comment; without names the token is for agents without one. It is reloaded with the
-    /// configuration. Without the file agents need no token, and are accepted on loopback addresses
-    /// only
-    #[arg(long, value_name = "FILE", value_parser = TokenTable::read)]
-    pub socket_tokens: Option<TokenTable>,
-
     /// Accept agents without a token on all addresses, with any name
     #[arg(
         long, default_value = "false", default_missing_value = "true", num_args = 0..=1,
@@ -79,36 +66,20 @@ pub struct SocketSettings {
 }
 
 impl SocketSettings {
-    /// Whether agents are accepted on addresses other than loopback.
-    pub fn takes_agents_elsewhere(&self) -> bool {
-        self.socket_tokens.is_some() || self.open_agents
-    }
-
-    /// Returns a notice for the operator about agents on these listeners, if needed.
+    /// Returns a notice for the operator about agents on these listeners, where they need no token.
     pub fn notice(&self, listeners: &[SocketAddr]) -> Option<String> {
-        let elsewhere =
-            listeners.iter().filter(|address| !address.ip().to_canonical().is_loopback());
-        let elsewhere: Vec<String> = elsewhere.map(SocketAddr::to_string).collect();
-        if self.socket_tokens.is_some() || self.max_agents == 0 || elsewhere.is_empty() {
+        let elsewhere = beyond_loopback(listeners);
+        if self.max_agents == 0 || elsewhere.is_empty() {
             return None;
         }
-        let elsewhere = elsewhere.join(", ");
         Some(if self.open_agents {
             format!("agents need no token on {elsewhere} (open-agents)")
         } else {
             format!(
-                "agents are refused on {elsewhere}: no tokens are configured (socket-tokens, or \
+                "agents are refused on {elsewhere}: no token is required (tokens, or \
                  open-agents to take all)"
             )
         })
-    }
-
-    /// Checks whether an agent with this token is allowed, under this name if any.
-    ///
-    /// # Errors
-    /// The reason for the refusal; never without a file of tokens.
-    pub fn allows(&self, token: Option<&str>, name: Option<&str>) -> Result<(), Refused> {
-        self.socket_tokens.as_ref().map_or(Ok(()), |tokens| tokens.allows(token, name))
     }
 }
 
@@ -129,28 +100,13 @@ mod tests {
     }
 
     #[test]
-    fn without_tokens_any_agent_is_allowed() {
-        let settings = settings(&[]).unwrap();
-        assert!(settings.socket_listen.is_empty() && settings.socket_api.is_none());
-        for (token, name) in
-            [(None, None), (Some("x"), None), (None, Some("billing")), (Some("x"), Some("billing"))]
-        {
-            assert_eq!(settings.allows(token, name), Ok(()), "{token:?} {name:?}");
-        }
-    }
-
-    #[test]
     fn public_agent_listeners_are_logged() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "a-token-of-16-characters\n").unwrap();
-        let tokens = format!("--socket-tokens={}", file.path().display());
         let loopback = ["127.0.0.1:80", "[::1]:80", "[::ffff:127.0.0.1]:80"];
         let both = ["127.0.0.1:80", "0.0.0.0:81"];
         for (name, flags, listeners, notice) in [
             ("loopback", &[][..], &loopback[..], None),
             ("all addresses", &[], &both, Some("agents are refused on 0.0.0.0:81: ")),
             ("open", &["--open-agents"], &both, Some("agents need no token on 0.0.0.0:81 ")),
-            ("with tokens", &[&tokens], &both, None),
             ("without agents", &["--max-agents=0"], &both, None),
         ] {
             let listeners: Vec<_> = listeners.iter().map(|text| text.parse().unwrap()).collect();
@@ -184,7 +140,6 @@ mod tests {
             ("--socket-api", "127.0.0.1:3000", true),
             ("--socket-api", "127.0.0.1:0", false),
             ("--socket-api", "localhost:3000", false),
-            ("--socket-tokens", "/nonexistent/tokens", false),
         ] {
             let given = settings(&[&format!("{flag}={value}")]);
             assert_eq!(given.is_ok(), expected, "{flag} {value}: {given:?}");

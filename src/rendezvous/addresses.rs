@@ -7,13 +7,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// The unit of counting: an IPv4 address, in any notation, or an IPv6 /64, because that much is
 /// assigned to one household or host (RFC 6177).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Group {
+pub enum Group {
+    /// All of an IPv4 address.
     V4(Ipv4Addr),
+    /// The first half of an IPv6 address.
     V6([u16; 4]),
 }
 
 impl Group {
-    pub(super) fn of(address: IpAddr) -> Self {
+    /// Returns the group of an address.
+    pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address),
             IpAddr::V6(address) => {

@@ -5,6 +5,8 @@ pub mod ack_wait;
 pub mod addresses;
 pub mod batching;
 pub mod bottleneck;
+mod guard;
+pub mod headers;
 pub mod pace;
 pub mod receipt;
 pub mod registry;
@@ -12,14 +14,16 @@ pub mod stream;
 pub mod transfer;
 mod unjoined;
 
-pub use addresses::Addresses;
+pub use addresses::{Addresses, Group};
+pub use guard::{Guard, Part};
+pub use headers::{CreationKey, Headers};
 pub use pace::Pace;
 pub use receipt::{Receipt, ReceiptOutcome};
 pub use registry::{
     AdoptedStream, Connected, CreateError, Limits, Record, Registered, Registry, ReleasedStream,
     StateCounts, StreamKey,
 };
-pub use stream::{Client, Ending, Headers, LeaveOutcome, PeerReport, Side, Stream, StreamState};
+pub use stream::{Client, Ending, LeaveOutcome, PeerReport, Side, Stream, StreamState};
 pub use transfer::{Ready, Step, Transfer, TransferOutcome};
 
 use std::time::Instant;

@@ -58,6 +58,8 @@ pub struct Registry {
     by_age: BTreeMap<u64, u32>,
     /// Active streams with a path.
     by_path: HashMap<Arc<str>, u32>,
+    /// Streams by the request that created them, if that can be repeated.
+    by_request: HashMap<[u8; 32], u32>,
     /// Deadlines of waiting streams; removed exactly, so that a long `ttl` leaves no stale entries.
     waiting_until: BTreeSet<(Instant, u32)>,
     /// Ended streams, in the order they ended.
@@ -86,6 +88,7 @@ impl Registry {
             by_id: HashMap::new(),
             by_age: BTreeMap::new(),
             by_path: HashMap::new(),
+            by_request: HashMap::new(),
             waiting_until: BTreeSet::new(),
             ended: VecDeque::new(),
             next_sequence: 0,
@@ -150,6 +153,11 @@ impl Registry {
     /// Returns the number of active streams that no side has joined.
     pub fn unjoined(&self) -> usize {
         self.unjoined.len()
+    }
+
+    /// Returns the stream that this request created before, ended or not.
+    pub fn created_by(&self, request: &[u8; 32]) -> Option<&Stream> {
+        self.by_request.get(request).map(|&key| &self.streams[key as usize])
     }
 
     /// Connects a client as one side of a stream.
@@ -392,6 +400,9 @@ impl Registry {
         self.weight -= stream.weight();
         self.by_id.remove(&stream.id);
         self.by_age.remove(&stream.sequence);
+        if let Some(created) = stream.key() {
+            self.by_request.remove(&created.request);
+        }
         stream
     }
 }

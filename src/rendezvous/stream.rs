@@ -4,9 +4,10 @@
 use super::Now;
 use super::addresses::AddressCount;
 use super::bottleneck::Bottleneck;
+use super::guard::Guard;
+use super::headers::{CreationKey, Headers};
 use super::receipt::Receipt;
 use crate::http::repr_digest::ReprDigest;
-use serde_json::{Map, Value};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -61,32 +62,6 @@ impl PeerReport {
         size_of::<Self>() + self.name.len() + self.message.len()
     }
 }
-
-/// What few streams have from their creation: header fields for the responses, whose values are
-/// strings, numbers or booleans; and a path.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Headers {
-    /// For the response to the `GET`.
-    pub download: Map<String, Value>,
-    /// For the response to the `PUT`.
-    pub upload: Map<String, Value>,
-    /// The path at which both sides meet, without the prefix of all paths.
-    pub path: Option<Arc<str>>,
-}
-
-impl Headers {
-    /// Returns their approximate memory in bytes: a map entry for each field or path, and its text.
-    pub fn weight(&self) -> usize {
-        let texts = |(name, value): (&String, &Value)| {
-            FIELD_WEIGHT + name.len() + value.as_str().map_or(0, str::len)
-        };
-        let path = self.path.as_ref().map_or(0, |path| FIELD_WEIGHT + path.len());
-        self.download.iter().chain(&self.upload).map(texts).sum::<usize>() + path
-    }
-}
-
-/// The memory of a field besides its text, in bytes.
-const FIELD_WEIGHT: usize = 160;
 
 /// How a stream ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -364,6 +339,16 @@ impl Stream {
     /// Returns the path at which both sides meet, if it has one.
     pub fn path(&self) -> Option<&Arc<str>> {
         self.headers()?.path.as_ref()
+    }
+
+    /// Returns the tokens that its clients need, if it has some.
+    pub fn guard(&self) -> Option<&Guard> {
+        self.headers()?.guard.as_ref()
+    }
+
+    /// Returns the request that created it, if that can be repeated.
+    pub fn key(&self) -> Option<&CreationKey> {
+        self.headers()?.key.as_ref()
     }
 
     /// Returns the body bytes handed to the destination's socket so far.

@@ -1,6 +1,5 @@
 //! `rdv call`: sends one request to the API at the other end of a socket and prints the response.
 
-use super::credential::{TOKEN_VARIABLE, credential};
 use super::relay::Relay;
 use super::{Body, Error, SocketClient, SocketConnection};
 use crate::client::commands::common::{AtRelay, Connecting};
@@ -51,11 +50,6 @@ pub struct Call {
     #[arg(long, value_name = "JSON", value_parser = parse_json)]
     pub metadata: Option<Value>,
 
-    /// File with the token [default: RDV_SOCKET_TOKEN]
-    #[arg(long, value_name = "FILE")]
-    #[expect(clippy::doc_markdown, reason = "it is read on a terminal")]
-    pub token_file: Option<PathBuf>,
-
     #[command(flatten)]
     at: AtRelay,
     #[command(flatten)]
@@ -85,7 +79,7 @@ impl Call {
         let mut client = SocketClient::of_url(Relay::parse(self.at.named(&preferences))?.socket);
         client =
             client.with_options(options).with_metadata(self.metadata.clone().unwrap_or_default());
-        if let Some(token) = credential(self.token_file.as_deref(), TOKEN_VARIABLE)? {
+        if let Some(token) = self.at.token(&preferences)? {
             client = client.with_token(&token)?;
         }
         let connection = client.connect()?;

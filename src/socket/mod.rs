@@ -50,7 +50,6 @@ mod cancellation;
 mod client;
 mod connecting;
 mod connection;
-mod credential;
 mod error;
 mod events;
 pub mod expose;

@@ -158,10 +158,15 @@ export function enableCopying() {
 // A shell interprets other characters, and a host may have them: `$(…)`. As in src/relay/pages/mod.rs.
 const PLAIN_HOST = /^[A-Za-z0-9.:[\]_-]+$/;
 
+/** The token of the stream that a page shows, as a query. */
+export const query = $('receive')?.dataset.query ?? '';
+
 /** Shows the commands that receive a stream. */
 export function showCommands(id) {
   const host = PLAIN_HOST.test(location.host) ? location.host : 'HOST';
-  const url = `${location.protocol}//${host}/stream/${id}`;
+  // Some shells give question marks a meaning.
+  const quote = query && "'";
+  const url = `${quote}${location.protocol}//${host}/stream/${id}${query}${quote}`;
   write($('curl'), `curl -fOJ ${url}`);
   write($('rdv'), `rdv receive ${url}`);
 }
@@ -172,7 +177,7 @@ export function showCommands(id) {
  * interrupted, with `true` if the browser does not reconnect because the relay refused.
  */
 export function follow(id, show, lost = () => {}) {
-  const events = new EventSource(`/stream/${id}/events`);
+  const events = new EventSource(`/stream/${id}/events${query}`);
   events.addEventListener('status', (event) => {
     const status = JSON.parse(event.data);
     // After its last event the relay closes the connection: without this, the browser reconnects.
@@ -186,7 +191,7 @@ export function follow(id, show, lost = () => {}) {
 /** Returns the status object of a stream, or `null` if the relay does not return it. */
 export async function status(id) {
   try {
-    const response = await fetch(`/stream/${id}/status`, { cache: 'no-store' });
+    const response = await fetch(`/stream/${id}/status${query}`, { cache: 'no-store' });
     return response.ok ? await response.json() : null;
   } catch {
     return null;

@@ -1,7 +1,7 @@
 // The receiver's page: shows what is offered, and follows the transfer. The download itself is a
 // plain link, which also works without scripts; this page never requests it.
 
-import { $, Progress, describe, enableCopying, follow, showCommands, shown, size, write } from './common.js';
+import { $, Progress, describe, enableCopying, follow, query, showCommands, shown, size, write } from './common.js';
 
 const id = $('receive').dataset.stream;
 const OPEN = ['CREATED', 'SRC_CONNECTED'];
@@ -13,7 +13,7 @@ let progress = null;
 
 /** Fills in what the sender declared. `HEAD` joins nothing. */
 async function showHead() {
-  const response = await fetch(`/stream/${id}`, { method: 'HEAD', cache: 'no-store' }).catch(() => null);
+  const response = await fetch(`/stream/${id}${query}`, { method: 'HEAD', cache: 'no-store' }).catch(() => null);
   if (!response?.ok) return;
   const length = response.headers.get('Content-Length');
   if (length !== null) {

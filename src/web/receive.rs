@@ -26,6 +26,10 @@ pub fn receive(stream: &Stream, upload: Option<&Upload>, origin: &str) -> String
     let called = if name.is_empty() { "A file" } else { &name };
     let title = if size.is_empty() { called.to_owned() } else { format!("{called} ({size})") };
     let id = stream.id().to_string();
+    // Only the receiver, which has it in its link, gets the page.
+    let query = stream.guard().map_or(String::new(), |guard| format!("?t={}", guard.get.simple()));
+    // Some shells give question marks a meaning.
+    let quote = if query.is_empty() { "" } else { "'" };
     let state = stream.state();
     let is_open = matches!(state, StreamState::Created | StreamState::SrcConnected);
     fill(
@@ -33,7 +37,9 @@ pub fn receive(stream: &Stream, upload: Option<&Upload>, origin: &str) -> String
         &[
             ("title", &title),
             ("description", "Open this link to download. It works once."),
-            ("url", &format!("{origin}/stream/{id}")),
+            ("url", &format!("{quote}{origin}/stream/{id}{query}{quote}")),
+            ("query", &query),
+            ("more", &query.replacen('?', "&", 1)),
             ("id", &id),
             ("state", state.name()),
             ("name", called),

@@ -17,6 +17,7 @@ mod early;
 mod expose;
 mod failures;
 mod flow;
+mod guarded_calls;
 mod handover;
 mod handshake;
 mod head_of_line;

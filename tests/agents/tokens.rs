@@ -1,32 +1,31 @@
 //! Access for agents by a file of tokens.
 
-use std::fs;
-
 use nix::sys::signal::Signal;
 use rdv::mux::handshake::Dialect;
 use rdv::mux::session::{Closed, Event, close};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::agent::{Agent, upgrade};
-use crate::support::{Relay, assert_error, eventually};
+use crate::support::{Relay, TokenFile, assert_error, eventually};
 
 const BILLING: &str = "billing-0123456789";
 const ANY: &str = "any-0123456789abcdef";
+const OTHER: &str = "other-0123456789abcdef";
 
 struct Guarded {
     relay: Relay,
-    directory: TempDir,
+    tokens: TokenFile,
 }
 
 impl Guarded {
     fn start() -> Guarded {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("tokens");
-        fs::write(&path, format!("{BILLING} billing\n{ANY} *\n")).expect("a file");
-        let path = path.to_str().expect("UTF-8");
-        let relay = Relay::start(&["--socket-tokens", path]);
-        Guarded { relay, directory }
+        let tokens = TokenFile::new(&[
+            ("billing", "agent:billing", BILLING),
+            ("any", "agent,list", ANY),
+            ("ci", "create", OTHER),
+        ]);
+        let relay = Relay::start(&["--tokens", tokens.path()]);
+        Guarded { relay, tokens }
     }
 
     /// The response to an agent with this token in the upgrade.
@@ -62,10 +61,15 @@ fn agents_without_a_valid_token_are_refused() {
         upgrade("/socket", Dialect::Text).field("Authorization", "Bearer nobody-has-this-one");
     let answer = guarded.relay.exchange(&request);
     assert_error("an unknown one in the head", &answer, (401, "UnauthorizedError", None));
-    assert_eq!(answer.head.get("WWW-Authenticate"), Some("Bearer"));
+    assert_eq!(answer.head.all("WWW-Authenticate").len(), 2);
+    let answer = guarded.relay.exchange(
+        &upgrade("/socket", Dialect::V1).field("Authorization", &format!("Bearer {OTHER}")),
+    );
+    assert_error("a token for others", &answer, (403, "ForbiddenError", None));
     for (name, header, metadata, wanted) in [
         ("none at all", None, Value::Null, "token"),
-        ("an unknown one", None, json!({ "token": "nobody-has-this-one" }), "token"),
+        ("an unknown one", None, json!({ "token": "nobody-has-this-one" }), "not valid here"),
+        ("one for others", None, json!({ "token": OTHER }), "scope agent"),
         (
             "another's name",
             Some(BILLING),
@@ -86,8 +90,7 @@ fn agents_without_a_valid_token_are_refused() {
 #[test]
 fn tokens_are_reloaded() {
     let guarded = Guarded::start();
-    let path = guarded.directory.path().join("tokens");
-    fs::write(path, "another-0123456789 billing\n").expect("a file");
+    guarded.tokens.write(&[("billing", "agent:billing", "another-0123456789")]);
     guarded.relay.signal(Signal::SIGHUP);
     eventually("the new token is known", || {
         let request =

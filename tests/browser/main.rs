@@ -20,5 +20,6 @@ mod sending;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;
+mod tokens;
 mod uploads;
 mod watching;

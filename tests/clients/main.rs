@@ -23,5 +23,6 @@ mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;
+mod tokens;
 mod upload;
 mod workdir;

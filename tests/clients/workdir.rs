@@ -9,7 +9,8 @@ use crate::support::{Finished, Process, Relay, eventually};
 use tempfile::TempDir;
 
 /// Variables that would direct a client elsewhere.
-const LEADING: [&str; 8] = [
+const LEADING: [&str; 9] = [
+    "RDV_TOKEN",
     "RDV_CACERT",
     "http_proxy",
     "https_proxy",

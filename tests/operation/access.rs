@@ -1,10 +1,10 @@
 //! Read and write access on each kind of listener.
 
-use std::fs;
 use std::net::SocketAddr;
 
 use crate::support::{
-    Ask, Observed, Relay, Response, TRUSTING, UNKNOWN, Wire, ask, assert_error, eventually,
+    Ask, Observed, Relay, Response, TRUSTING, TokenFile, UNKNOWN, Wire, ask, assert_error,
+    eventually,
 };
 
 /// Routes that show the activity of others.
@@ -194,10 +194,8 @@ fn agents_need_tokens_on_public_listeners() {
     let here = ["127.0.0.1:0", "0.0.0.0:0"];
     let closed = Relay::listening(&here, &[]);
     let open = Relay::listening(&here, &["--open-agents"]);
-    let tokens = tempfile::NamedTempFile::new().expect("a file");
-    fs::write(tokens.path(), "0123456789abcdef *\n").expect("a token");
-    let file = tokens.path().to_str().expect("UTF-8");
-    let guarded = Relay::listening(&here, &["--socket-tokens", file]);
+    let tokens = TokenFile::new(&[("any", "agent", "0123456789abcdef")]);
+    let guarded = Relay::listening(&here, &["--tokens", tokens.path()]);
     // By its loopback address, although the listener is reachable from other machines too.
     let public = |relay: &Relay| SocketAddr::from(([127, 0, 0, 1], relay.addresses()[1].port()));
     let authorized = || upgrade("/socket").field("Authorization", "Bearer 0123456789abcdef");
@@ -211,10 +209,10 @@ fn agents_need_tokens_on_public_listeners() {
         assert_eq!(status(address, &request), code, "{name}");
     }
     let answer = Wire::connect(public(&closed)).exchange(&upgrade("/socket"));
-    assert_forbidden("it names the setting", &answer, "socket-tokens");
+    assert_forbidden("it names the setting", &answer, "(tokens)");
     let address = closed.addresses()[1];
     for (relay, line) in [
-        (&closed, Some(format!("agents are refused on {address}: no tokens are configured"))),
+        (&closed, Some(format!("agents are refused on {address}: no token is required"))),
         (&open, Some("agents need no token on 0.0.0.0:".to_owned())),
         (&guarded, None),
     ] {

@@ -71,7 +71,7 @@ fn check_config_rejects_what_serve_would_fail_on() {
             &["--congestion-control", "carrier-pigeon"],
             "the kernel does not know the congestion control \"carrier-pigeon\"",
         ),
-        ("invalid tokens", &["--socket-tokens", &tokens], "16 characters"),
+        ("tokens that others can read", &["--tokens", &tokens], "run: chmod 600"),
     ];
     for (what, flags, why) in rows {
         let (status, _, printed) = run(&[&["check-config"], flags].concat(), &[]);

@@ -129,6 +129,28 @@ fn a_client_that_retries_does_not_notice_the_handover() {
 }
 
 #[test]
+fn the_tokens_of_a_stream_and_the_key_of_its_creation_are_passed_on() {
+    let mut line = Lineage::start(&["--ttl", "1h"]);
+    let create = || {
+        let request = ask("POST", "/stream").field("Idempotency-Key", "once");
+        request.body(r#"{"tokens":true}"#)
+    };
+    let created = exchange(line.address(), &create());
+    line.hand_over();
+    line.await_end_of_first();
+    let again = exchange(line.address(), &create());
+    assert_eq!((again.status(), again.text()), (201, created.text()));
+    let [id, put, get] = ["stream", "put_token", "get_token"]
+        .map(|name| created.json()[name].as_str().expect(name).to_owned());
+    let status = |token: &str| {
+        exchange(line.address(), &ask("DELETE", &format!("/stream/{id}?t={token}"))).status()
+    };
+    assert_eq!([status(""), status(&put), status(&get)], [401, 403, 403]);
+    let owner = created.json()["owner_token"].as_str().expect("a token").to_owned();
+    assert_eq!(status(&owner), 204);
+}
+
+#[test]
 fn waiting_streams_are_passed_to_the_new_process() {
     let mut line = Lineage::start(&["--ttl", "1h"]);
     let relay = &line.first;

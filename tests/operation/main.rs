@@ -22,5 +22,6 @@ mod slow_links;
 #[path = "../support/mod.rs"]
 mod support;
 mod systemd;
+mod tokens;
 mod unprivileged;
 mod upgrade;

@@ -11,6 +11,7 @@ mod digest;
 mod endings;
 mod errors;
 mod events;
+mod guarded;
 mod headers;
 mod limits;
 mod pages;

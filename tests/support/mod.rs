@@ -22,6 +22,7 @@ mod scene;
 mod skip;
 mod small_disk;
 mod tls;
+mod tokens;
 mod unprivileged;
 mod wire;
 
@@ -44,6 +45,7 @@ pub(crate) use scene::{Framing, Pair, assert_uploaded};
 pub(crate) use skip::{MAY_SKIP, installation, ipv6, skip};
 pub(crate) use small_disk::SmallDisk;
 pub(crate) use tls::{Authority, Identity, Terminator};
+pub(crate) use tokens::TokenFile;
 pub(crate) use unprivileged::unprivileged_command;
 pub(crate) use wire::{DISCONNECTS, Disconnect, Wire};
 

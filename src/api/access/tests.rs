@@ -10,7 +10,7 @@ const STOP: Route<'_> = Route::Control(Control::Stop);
 /// An arrival on a public loopback listener, from an untrusted peer.
 fn public() -> Arrival {
     let local = "127.0.0.1:8080".parse().ok();
-    Arrival { operators: false, local, trusted: false, loopback: true }
+    Arrival { operators: false, local, trusted: false, lists: false, loopback: true }
 }
 
 /// An arrival from a trusted peer.

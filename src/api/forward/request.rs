@@ -1,6 +1,7 @@
 //! The head of a call on its way to the agent.
 
 use super::{CORRELATION_ID, Upgrade, sole_correlation_id};
+use crate::http::credentials::AUTHORIZATION;
 use crate::http::framing::Framing;
 use crate::http::head::{Method, RequestHead};
 use crate::http::hop::HopByHop;
@@ -25,6 +26,8 @@ pub struct Forwarding<'f> {
     /// (CGI, RFC 3875, section 4.1.18) cannot distinguish `X_Forwarded_For` from the field that the
     /// relay writes.
     pub underscores: bool,
+    /// Whether `Authorization` passes: it does unless it has a token of the relay.
+    pub authorized: bool,
     /// The correlation id: the client's own, by [`correlation_id`], or a new one.
     pub correlation_id: &'f str,
     /// The name and the value of the request id, if requests have one.
@@ -100,6 +103,9 @@ fn relayed(name: &str, head: &RequestHead<'_, '_>, to: &Forwarding<'_>) -> Optio
     }
     if ["Forwarded", "X-Forwarded-Proto", "X-Forwarded-Host"].iter().any(is) {
         return Some(to.trusted);
+    }
+    if is(&AUTHORIZATION) && !to.authorized {
+        return Some(false);
     }
     let written = ["Expect", "Content-Length", "X-Forwarded-For", "X-Forwarded-Prefix"];
     let own = to.request_id.is_some_and(|(own, _)| is(&own));

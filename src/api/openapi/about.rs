@@ -100,6 +100,12 @@ const PLAIN: About = About {
     other: None,
 };
 
+/// The security schemes of operations that `--require` can concern.
+const TOKENS: &[&str] = &["bearerToken", "basicToken"];
+
+/// The same where a stream can have tokens of its own, too.
+const STREAM_TOKENS: &[&str] = &["bearerToken", "basicToken", "streamToken"];
+
 /// Data of any type; the first type is the one that generators of clients know.
 const BYTES: &[(&str, &str)] = &[("application/octet-stream", "Data"), ("*/*", "Data")];
 

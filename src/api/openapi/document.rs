@@ -133,7 +133,9 @@ impl Builder<'_> {
         if let Some(body) = about.body.filter(|_| !head_only) {
             operation.insert("requestBody".into(), shared("requestBodies", body));
         }
-        if !about.security.is_empty() {
+        // Operators need no token.
+        let secured = !about.security.is_empty() && !self.scope.operators;
+        if secured {
             let schemes = about.security.iter().map(|&name| json!({ name: [] }));
             operation
                 .insert("security".into(), std::iter::once(json!({})).chain(schemes).collect());
@@ -146,7 +148,7 @@ impl Builder<'_> {
                 if answer.status == 0 { "default".into() } else { answer.status.to_string() };
             responses.insert(status, self.answer(answer, head_only));
         }
-        self.errors.add(about.failures, &mut responses);
+        self.errors.add(about.failures, secured, &mut responses);
         operation.insert("responses".into(), responses.into());
         operation.into()
     }

@@ -1,7 +1,8 @@
 //! Responses with an error. Operations whose errors have the same names share one.
 
 use super::Scope;
-use crate::api::{Busy, Denied, ERROR_FIELD, Failure};
+use crate::api::permission::Scope as Permission;
+use crate::api::{Busy, Denied, ERROR_FIELD, Failure, TokenFailure};
 use crate::http::reject::Reject;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -32,6 +33,16 @@ static IN_PUBLIC: [Failure; 6] = [
 static FOR_OPERATORS: [Failure; 2] =
     [Failure::Denied(Denied::Host), Failure::Denied(Denied::Origin)];
 
+/// Failures of operations that need a token.
+static FOR_TOKENS: [Failure; 6] = [
+    Failure::Token(TokenFailure::Needed(Permission::Create)),
+    Failure::Token(TokenFailure::Unknown),
+    Failure::Token(TokenFailure::StreamNeeded),
+    Failure::Token(TokenFailure::ScopeMissing(Permission::Create)),
+    Failure::Token(TokenFailure::StreamOther),
+    Failure::Token(TokenFailure::TooMany),
+];
+
 /// Failures of requests that have no operation.
 pub(super) static ELSEWHERE: [Failure; 3] =
     [Failure::BadRoute, Failure::MethodNotAllowed("GET, HEAD, OPTIONS"), Failure::NoTunnel];
@@ -49,11 +60,18 @@ impl<'s> Errors<'s> {
         Self { scope, shared: BTreeMap::new() }
     }
 
-    /// Adds the responses of an operation that can fail like this to its other ones.
-    pub fn add(&mut self, failures: &'static [Failure], responses: &mut Map<String, Value>) {
+    /// Adds the responses of an operation that can fail like this to its other ones. `secured`: it
+    /// may need a token.
+    pub fn add(
+        &mut self,
+        failures: &'static [Failure],
+        secured: bool,
+        responses: &mut Map<String, Value>,
+    ) {
+        let tokens: &[Failure] = if secured { &FOR_TOKENS } else { &[] };
         let listener: &[Failure] = if self.scope.operators { &FOR_OPERATORS } else { &IN_PUBLIC };
         let mut by_status: BTreeMap<u16, Vec<&'static Failure>> = BTreeMap::new();
-        for failure in failures.iter().chain(&EVERYWHERE).chain(listener) {
+        for failure in failures.iter().chain(tokens).chain(&EVERYWHERE).chain(listener) {
             by_status.entry(self.status(failure)).or_default().push(failure);
         }
         for (status, failures) in by_status {
@@ -149,8 +167,10 @@ fn headers(failures: &[&Failure]) -> Value {
         if failure.may_pass() {
             headers.insert("Retry-After".into(), shared("Retry-After"));
         }
-        let fixed = failure.challenge().map(|challenge| ("WWW-Authenticate", challenge));
-        for (name, value) in failure.fields().iter().copied().chain(fixed) {
+        if !failure.challenges().is_empty() {
+            headers.insert("WWW-Authenticate".into(), json!({ "schema": { "type": "string" } }));
+        }
+        for (name, value) in failure.fields().iter().copied() {
             if name != "Connection" {
                 let schema = json!({ "type": "string", "const": value });
                 headers.insert(name.into(), json!({ "schema": schema }));
@@ -163,5 +183,5 @@ fn headers(failures: &[&Failure]) -> Value {
 /// Returns the failures that no operation names.
 #[cfg(test)]
 pub fn all() -> impl Iterator<Item = &'static Failure> {
-    EVERYWHERE.iter().chain(&IN_PUBLIC).chain(&FOR_OPERATORS).chain(&ELSEWHERE)
+    EVERYWHERE.iter().chain(&FOR_TOKENS).chain(&IN_PUBLIC).chain(&FOR_OPERATORS).chain(&ELSEWHERE)
 }

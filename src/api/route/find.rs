@@ -83,6 +83,6 @@ fn find_stream(rest: [Option<&str>; 3]) -> Option<(Resource, Option<Uuid>, &str)
 }
 
 /// Accepts only the form that the relay issues: 36 characters with hyphens, in either case.
-pub(super) fn parse_id(text: &str) -> Option<Uuid> {
+pub(in crate::api) fn parse_id(text: &str) -> Option<Uuid> {
     (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten()
 }

@@ -3,6 +3,7 @@
 use super::exit::{Exit, Failure};
 use super::reporter::Reporter;
 use super::settings::Preferences;
+use crate::client::credential::{self, RelayToken};
 use crate::client::dial::pauses;
 use crate::client::relay::{Answered, Refusal, Stream};
 use crate::client::url::shown;
@@ -66,6 +67,11 @@ pub struct AtRelay {
     /// URL of the relay [default: from client.toml, or 127.0.0.1:8080]
     #[arg(long, value_name = "URL", env = "RDV_RELAY", hide_env_values = true)]
     pub relay: Option<String>,
+
+    /// File with the token for the relay [default: RDV_TOKEN]
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    #[expect(clippy::doc_markdown, reason = "it is read on a terminal")]
+    pub token_file: Option<PathBuf>,
 }
 
 /// The address of a relay started without flags.
@@ -80,6 +86,33 @@ impl AtRelay {
         let chosen = self.named(preferences);
         let text = if chosen.contains("://") { chosen.into() } else { format!("http://{chosen}") };
         Ok(text.parse()?)
+    }
+
+    /// Returns the options for requests with the token of the relay. One of the environment is for
+    /// the configured relay only, whatever server a URL names.
+    ///
+    /// # Errors
+    /// An argument is invalid, or the file cannot be read.
+    pub fn options(
+        &self,
+        connecting: &Connecting,
+        preferences: &Preferences,
+    ) -> Result<Options, Failure> {
+        let mut options = connecting.options(preferences)?;
+        if let Some(token) = self.token(preferences)? {
+            let relay = if self.token_file.is_none() { Some(self.url(preferences)?) } else { None };
+            options.token = Some(RelayToken::new(token, relay.as_ref()));
+        }
+        Ok(options)
+    }
+
+    /// Returns the token for the relay, if there is one.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is empty.
+    pub(crate) fn token(&self, preferences: &Preferences) -> Result<Option<String>, Failure> {
+        let file = self.token_file.as_deref();
+        credential::token(file.or(preferences.token_file.as_deref()))
     }
 
     /// Returns the configured relay, or the default one.

@@ -14,6 +14,8 @@ pub struct Preferences {
     pub relay: Option<String>,
     /// `cacert = "/path/to/authorities.pem"`.
     pub cacert: Option<PathBuf>,
+    /// `token-file = "/path/to/token"`.
+    pub token_file: Option<PathBuf>,
 }
 
 impl Preferences {
@@ -56,7 +58,10 @@ impl Preferences {
             match key.as_ref() {
                 "relay" => preferences.relay = Some(value.into()),
                 "cacert" => preferences.cacert = Some(value.into()),
-                _ => return Err(format!("unknown key {key}; expected relay or cacert")),
+                "token-file" => preferences.token_file = Some(value.into()),
+                _ => {
+                    return Err(format!("unknown key {key}; expected relay, cacert or token-file"));
+                }
             }
         }
         Ok(preferences)

@@ -49,7 +49,7 @@ struct StreamTarget {
 impl StreamTarget {
     fn stream(&self) -> Result<Stream, Failure> {
         let preferences = Preferences::read()?;
-        let options = self.connecting.options(&preferences)?;
+        let options = self.relay.options(&self.connecting, &preferences)?;
         self.relay.stream(&self.place, options, &preferences)
     }
 }

@@ -189,7 +189,7 @@ impl DestinationCommand {
             first.ping().map_err(|error| not_there(&error))?;
         }
         if self.relay.is_some() {
-            let relay = Box::new(ViaRelay::new(&url, options));
+            let relay = Box::new(ViaRelay::new(&url, options)?);
             // One record needs one worker.
             let workers = if relay.is_for_one() { 1 } else { workers };
             return Ok((0..workers).map(|_| Transport::Relay(relay.clone())).collect());

@@ -4,6 +4,7 @@ use super::delivery::AttemptError;
 use super::options::DestinationOptions;
 use super::outgoing_request::{OutgoingRequest, position_text};
 use crate::client::commands::Failure;
+use crate::client::credential::{self, RelayToken};
 use crate::client::relay::{Answered, CreateOptions, Stream};
 use crate::client::{Options, Url};
 use crate::ops::stdio;
@@ -26,14 +27,15 @@ enum RelayPhase {
 }
 
 impl ViaRelay {
-    pub(super) fn new(url: &Url, options: &DestinationOptions) -> Self {
+    pub(super) fn new(url: &Url, options: &DestinationOptions) -> Result<Self, Failure> {
         let mut client = options.client.clone();
+        client.token = credential::token(None)?.map(|token| RelayToken::new(token, Some(url)));
         client.set_stall_timeout(options.timeout);
         let place = match Stream::of_url(url, client.clone()) {
             Some(stream) => RelayPhase::Stream(Box::new(stream)),
             None => RelayPhase::Relay(url.clone()),
         };
-        Self { place, options: client }
+        Ok(Self { place, options: client })
     }
 
     /// Whether it accepts only one record.

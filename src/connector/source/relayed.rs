@@ -16,6 +16,7 @@ use super::worker_handle::{WorkerCommand, WorkerHandle};
 use crate::api::{Busy, Failure as Refused};
 use crate::client::commands::receive::{broken, judged};
 use crate::client::commands::{Exit, Failure};
+use crate::client::credential::{self, RelayToken};
 use crate::client::relay::{CreateOptions, Stream};
 use crate::client::{Options, Response, Url};
 use crate::connector::spill::SpilledContent;
@@ -56,6 +57,7 @@ fn stream(settings: &SourceSettings, relay: &str) -> Result<Stream, Failure> {
         options.trust_only(cacert);
     }
     let url: Url = relay.parse()?;
+    options.token = credential::token(None)?.map(|token| RelayToken::new(token, Some(&url)));
     if let Some(stream) = Stream::of_url(&url, options.clone()) {
         return Ok(stream);
     }

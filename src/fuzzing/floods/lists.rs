@@ -198,7 +198,7 @@ fn agents() -> List {
         let conn = ConnId { index, generation: 1 };
         let id = Uuid::from_u128(index.into());
         let session = readers::open_session();
-        let mut agent = Agent::new((conn, id), session, None, (ADDRESS, 1).into(), now());
+        let mut agent = Agent::new((conn, id), session, (ADDRESS, 1).into(), now());
         agent.metadata.clone_from(&metadata);
         sessions.insert(agent);
     }

@@ -1,8 +1,9 @@
 //! The data of one request when its response has ended, and the part of its head that is kept until
 //! then.
 
-use super::shorten::{ShortenScope, shorten};
+use super::shorten::{CUT, ShortenScope, mask_tokens, shorten};
 use crate::api::paths::PREFIX;
+use crate::http::credentials::{AUTHORIZATION, PROXY_AUTHORIZATION};
 use crate::http::head::{RequestHead, Version};
 use crate::rendezvous::{Side, StreamState};
 use std::net::SocketAddr;
@@ -12,9 +13,6 @@ use uuid::Uuid;
 
 /// Maximum length of a kept header value or target, so that lines and waiting requests stay small.
 const KEPT_BYTES_MAX: usize = 4096;
-
-/// The mark at the end of a truncated value.
-const CUT: &[u8] = b"...";
 
 /// Characters of a path below `/p/` that are shown.
 const SHOWN_OF_NAME: usize = 4;
@@ -36,6 +34,8 @@ pub struct Entry<'e> {
     pub body_bytes: u64,
     /// The id of the request.
     pub request_id: Option<&'e str>,
+    /// The name of its token.
+    pub token: Option<&'e str>,
     /// The stream it concerned.
     pub stream: Option<&'e StreamPart>,
     /// The version of TLS of its client.
@@ -111,13 +111,12 @@ impl Capture {
         let method_end = text.len();
         text.push(b' ');
         let origin_form = head.target.starts_with('/');
-        let mut path = method_end + 1..0;
-        let mut query = None;
+        let mut place = (0..0, None);
         if origin_form {
-            path.end = append_path(head.path, in_target, &mut text);
-            query = head.query.map(|query| append_query(query, in_target, &mut text));
+            place = append_place(head, in_target, &mut text);
         } else {
             append_target(head, in_target, &mut text);
+            mask_tokens(&mut text, method_end);
         }
         text.extend_from_slice(match head.version {
             Version::Http10 => b" HTTP/1.0",
@@ -125,9 +124,9 @@ impl Capture {
         });
         let line_end = text.len();
         if !origin_form {
-            path = line_end..append_path(head.path, in_target, &mut text);
-            query = head.query.map(|query| append_query(query, in_target, &mut text));
+            place = append_place(head, in_target, &mut text);
         }
+        let (path, query) = place;
         let headers = names.iter().map(|name| field(head, name, in_fields)).collect();
         Self { text, line_end, method_end, path, query, headers }
     }
@@ -165,6 +164,20 @@ fn append(text: &str, which: ShortenScope, out: &mut Vec<u8>) -> usize {
     out.len()
 }
 
+/// Appends path and query; returns where they are.
+fn append_place(
+    head: &RequestHead<'_, '_>,
+    which: ShortenScope,
+    out: &mut Vec<u8>,
+) -> (Range<usize>, Option<Range<usize>>) {
+    let start = out.len();
+    let path = start..append_path(head.path, which, out);
+    let query = head.query.map(|query| append_query(query, which, out));
+    mask_tokens(out, start);
+    let query = query.map(|query| if query.is_empty() { query } else { query.start..out.len() });
+    (path, query)
+}
+
 /// Appends a path. Below `/p/` any name grants access to a stream, so only its beginning is shown.
 fn append_path(path: &str, which: ShortenScope, out: &mut Vec<u8>) -> usize {
     let name = path.strip_prefix(PREFIX).filter(|name| name.len() > SHOWN_OF_NAME);
@@ -198,15 +211,20 @@ fn append_query(query: &str, which: ShortenScope, out: &mut Vec<u8>) -> Range<us
     if end == start + 1 { start..start } else { start..end }
 }
 
-/// Joins the values of all fields with this name into one list (RFC 9110, section 5.3).
+/// Joins the values of all fields with this name into one list (RFC 9110, section 5.3). Credentials
+/// are not kept, whatever the format of the log.
 fn field(head: &RequestHead<'_, '_>, name: &str, which: ShortenScope) -> Option<Box<[u8]>> {
     let mut values = head.fields.all(name);
+    if [AUTHORIZATION, PROXY_AUTHORIZATION].iter().any(|secret| secret.eq_ignore_ascii_case(name)) {
+        return values.next().map(|_| CUT.into());
+    }
     let mut joined = Vec::new();
     shorten(values.next()?, which, &mut joined);
     for value in values {
         joined.extend_from_slice(b", ");
         shorten(value, which, &mut joined);
     }
+    mask_tokens(&mut joined, 0);
     cut(&mut joined, 0);
     Some(joined.into_boxed_slice())
 }
@@ -266,6 +284,34 @@ mod tests {
         let full = capture(&head, &["referer"], true);
         assert_eq!(full.path(), format!("/stream/{ID}").as_bytes());
         assert_eq!(full.header(0), Some(format!("http://h/stream/{ID}").as_bytes()));
+    }
+
+    #[test]
+    fn tokens_are_never_shown() {
+        for (line, shown) in [
+            ("GET /s/7?t=hush HTTP/1.1", "GET /s/7?t=... HTTP/1.1"),
+            (
+                "GET /stream/7/events?a=b&t=hush&c HTTP/1.1",
+                "GET /stream/7/events?a=b&t=...&c HTTP/1.1",
+            ),
+            (
+                "PUT http://h/stream/7?t=hush&t=hush HTTP/1.1",
+                "PUT http://h/stream/7?t=...&t=... HTTP/1.1",
+            ),
+            ("GET /api/a/?t=12:00 HTTP/1.1", "GET /api/a/?t=12:00 HTTP/1.1"),
+            ("GET /stream/7?at=1 HTTP/1.1", "GET /stream/7?at=1 HTTP/1.1"),
+        ] {
+            let head = format!(
+                "{line}\r\nHost: h\r\nReferer: http://h/s/7?t=hush\r\nAuthorization: Bearer hush\r\n\r\n"
+            );
+            for full_ids in [false, true] {
+                let capture = capture(&head, &["referer", "authorization"], full_ids);
+                assert_eq!(capture.line(), shown.as_bytes());
+                assert!(!capture.query().windows(4).any(|word| word == b"hush"), "{line}");
+                assert_eq!(capture.header(0), Some(&b"http://h/s/7?t=..."[..]));
+                assert_eq!(capture.header(1), Some(&b"..."[..]));
+            }
+        }
     }
 
     #[test]

@@ -47,7 +47,9 @@ pub enum Item {
     },
     /// When the request was received.
     Received(Layout),
-    /// The user: always unknown.
+    /// The user of the client's machine (RFC 1413): always unknown.
+    Ident,
+    /// The name of the request's token.
     User,
     /// The path.
     Path,
@@ -147,7 +149,8 @@ impl Item {
             }
             Self::RequestLine => entry.request.map(Capture::line),
             Self::Path => entry.request.map(Capture::path),
-            Self::User => None,
+            Self::Ident => None,
+            Self::User => entry.token.map(str::as_bytes),
             Self::Bytes { zero } => return number(Some(entry.body_bytes), *zero, out),
             Self::Elapsed(unit) => return number(Some(in_units(entry.elapsed, *unit)), true, out),
             Self::Remote => return write!(out, "{}", entry.peer).is_ok(),

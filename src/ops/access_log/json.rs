@@ -24,7 +24,7 @@ pub const DEFAULT_FIELDS: [&str; 9] = [
 pub const ENDED: &str = "02/Jan/2006:15:04:05 Z0700";
 
 /// All types, for the error on an unknown type.
-const TYPES: &str = "REMOTE, REMOTE_ADDR, REQ_HEADER:NAME, RECEIVED:LAYOUT, HTTP_METHOD, PATH, REQ_PATH, QUERY, \
+const TYPES: &str = "REMOTE, REMOTE_ADDR, USER, REQ_HEADER:NAME, RECEIVED:LAYOUT, HTTP_METHOD, PATH, REQ_PATH, QUERY, \
     STATUS, BYTES_OUT, PROCESS_TIME:SECONDS|MILLI|MICRO, REQUEST_LINE, INSTANCE_ID, TEXT:TEXT, \
     CONTEXT_VALUE:KEY";
 
@@ -61,6 +61,7 @@ fn plain(kind: &str) -> Result<Item, String> {
     Ok(match kind {
         "REMOTE" => Item::Remote,
         "REMOTE_ADDR" => Item::Address,
+        "USER" => Item::User,
         "HTTP_METHOD" => Item::Method,
         "PATH" | "REQ_PATH" => Item::Path,
         "QUERY" => Item::Query { marked: false },

@@ -4,6 +4,9 @@
 /// The number of characters of an identifier that are shown.
 pub const SHOWN: usize = 8;
 
+/// The mark of what is not shown.
+pub const CUT: &[u8] = b"...";
+
 /// The length of an identifier.
 const LEN: usize = 36;
 
@@ -42,6 +45,24 @@ pub fn shorten(text: &[u8], which: ShortenScope, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(rest);
+}
+
+/// Replaces the tokens in a text appended from here on, if it is a URL of a stream: the value of the
+/// parameter `t`.
+pub fn mask_tokens(out: &mut Vec<u8>, start: usize) {
+    let is_of_stream = |place: &[u8]| place.starts_with(b"/stream/") || place.starts_with(b"/s/");
+    if !(start..out.len()).any(|at| is_of_stream(&out[at..])) {
+        return;
+    }
+    let mut from = start;
+    let begins = |place: &[u8]| place.starts_with(b"?t=") || place.starts_with(b"&t=");
+    while let Some(mark) = (from..out.len()).find(|at| begins(&out[*at..])) {
+        let value = mark + b"?t=".len();
+        let length = out[value..].iter().position(|byte| b"&# ,".contains(byte));
+        let end = length.map_or(out.len(), |length| value + length);
+        out.splice(value..end, CUT.iter().copied());
+        from = value + CUT.len();
+    }
 }
 
 fn is_identifier(text: &[u8]) -> bool {

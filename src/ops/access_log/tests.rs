@@ -48,12 +48,21 @@ struct Case<'c> {
     body_bytes: u64,
     part: Option<StreamPart>,
     request_id: Option<&'c str>,
+    token: Option<&'c str>,
     peer: SocketAddr,
 }
 
 impl Case<'_> {
     fn new(head: &[u8]) -> Case<'_> {
-        Case { head, status: Some(200), body_bytes: 0, part: None, request_id: None, peer: peer() }
+        Case {
+            head,
+            status: Some(200),
+            body_bytes: 0,
+            part: None,
+            request_id: None,
+            token: None,
+            peer: peer(),
+        }
     }
 
     fn line(&self, mut format: Format) -> String {
@@ -72,6 +81,7 @@ impl Case<'_> {
             status: self.status,
             body_bytes: self.body_bytes,
             request_id: self.request_id,
+            token: self.token,
             stream: self.part.as_ref(),
         };
         let (mut value, mut line) = (Vec::new(), Vec::new());
@@ -157,8 +167,13 @@ fn the_presets_are_stable() {
 
 #[test]
 fn every_verb_writes_its_value() {
-    let rich =
-        Case { body_bytes: 52, part: Some(part()), request_id: Some("r-1"), ..Case::new(RICH) };
+    let rich = Case {
+        body_bytes: 52,
+        part: Some(part()),
+        request_id: Some("r-1"),
+        token: Some("ci"),
+        ..Case::new(RICH)
+    };
     let poor = Case { status: None, ..Case::new(NO_HEAD) };
     for (format, expected, unknown) in [
         ("%%", "%", "%"),
@@ -188,7 +203,7 @@ fn every_verb_writes_its_value() {
         ("%{ms}T", "1234", "1234"),
         ("%{us}T", "1234567", "1234567"),
         ("%T", "1", "1"),
-        ("%u", "-", "-"),
+        ("%u", "ci", "-"),
         ("%U", "/stream/0b54a9d1", "-"),
         ("%{request_id}X", "r-1", "-"),
         ("%{stream}X", "0b54a9d1", "-"),
@@ -257,12 +272,18 @@ fn json_lines_have_the_default_fields_sorted_by_name() {
 
 #[test]
 fn every_type_of_field_writes_its_value() {
-    let rich =
-        Case { body_bytes: 52, part: Some(part()), request_id: Some("r-1"), ..Case::new(RICH) };
+    let rich = Case {
+        body_bytes: 52,
+        part: Some(part()),
+        request_id: Some("r-1"),
+        token: Some("ci"),
+        ..Case::new(RICH)
+    };
     let poor = Case { status: None, ..Case::new(NO_HEAD) };
     for (field, expected, unknown) in [
         ("A=REMOTE", "[::1]:49574", "[::1]:49574"),
         ("A=REMOTE_ADDR", "::1", "::1"),
+        ("A=USER", "ci", "-"),
         ("A=REQ_HEADER:user-agent", "agent \"x\"", ""),
         ("A=RECEIVED:2006-01-02", "2019-10-09", "2019-10-09"),
         ("A=RECEIVED:%H:%M", "14:59", "14:59"),

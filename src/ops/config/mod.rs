@@ -9,11 +9,11 @@ mod pages;
 mod table;
 
 pub use pages::{print, reference, sample};
-pub use table::{NO_SETTINGS, SettingKey, one_line};
+pub use table::{NO_SETTINGS, SettingKey, one_line, replacement};
 
 use super::Settings;
-use super::sockets::TOKENS;
 use super::tls;
+use super::tokens::TOKENS;
 use crate::ops::cause;
 use clap::{ArgMatches, FromArgMatches};
 use std::collections::BTreeMap;
@@ -147,6 +147,9 @@ impl Sources {
         given.extend(self.flags.clone());
         let mut settings = settings(&given)?;
         settings.tls.prepare()?;
+        if let Some(why) = settings.tokens.conflict() {
+            return Err(why);
+        }
         Ok(Configuration { settings, given, file: text.is_some().then(|| path.clone()) })
     }
 }
@@ -178,7 +181,7 @@ impl Configuration {
         }
         // Files were read with `newer`; nothing here waits for a disk.
         let files = std::mem::take(&mut newer.settings.tls);
-        let tokens = newer.settings.sockets.socket_tokens.take();
+        let tokens = newer.settings.tokens.tokens.take();
         let mut texts = newer.given.clone();
         texts.remove(TOKENS);
         for name in tls::FILES {
@@ -189,9 +192,8 @@ impl Configuration {
         if renewed && !changes.applied.iter().any(|name| tls::FILES.contains(&name.as_str())) {
             changes.applied.push(tls::FILES[0].to_owned());
         }
-        newer.settings.sockets.socket_tokens = tokens;
-        let same_tokens =
-            self.settings.sockets.socket_tokens == newer.settings.sockets.socket_tokens;
+        newer.settings.tokens.tokens = tokens;
+        let same_tokens = self.settings.tokens.tokens == newer.settings.tokens.tokens;
         if !same_tokens && !changes.applied.iter().any(|name| name == TOKENS) {
             changes.applied.push(TOKENS.to_owned());
         }

@@ -94,7 +94,7 @@ Each setting can be given in three ways; the first one given wins:
 2. in the environment, `RDV_IDLE_TIMEOUT=1h`; several values are separated by commas;
 3. in a TOML file, `idle-timeout = \"1h\"`; several values are a list, `listen = [\"127.0.0.1:80\", \"[::1]:80\"]`.
 
-`RDV_RELAY`, `RDV_CLIENT_CONFIG` and `RDV_CACERT` are for clients; a relay ignores them.
+`RDV_RELAY`, `RDV_TOKEN`, `RDV_CLIENT_CONFIG` and `RDV_CACERT` are for clients; a relay ignores them.
 
 The file is the one named by `--config` or `RDV_CONFIG`, else `/etc/rdv/rdv.toml` if it exists. [deploy/rdv.toml](../deploy/rdv.toml) is
 a commented example with every setting. `rdv check-config` reports errors; `rdv print-config` shows effective values and

@@ -20,9 +20,20 @@ pub const NO_SETTINGS: [&str; 8] = [
     "RDV_CACERT",
     "RDV_SOURCE_TOKEN",
     "RDV_SOURCE_SIGNATURE_SECRET",
-    "RDV_SOCKET_TOKEN",
     "RDV_SOCKET_SECRET",
+    "RDV_TOKEN",
 ];
+
+/// Settings of earlier versions, and what to use instead.
+const REPLACED: [(&str, &str); 1] =
+    [("socket-tokens", "tokens, a file of the scopes and SHA-256 of each token (rdv token new)")];
+
+/// Returns what to use instead of a setting of an earlier version.
+pub fn replacement(name: &str) -> Option<String> {
+    let name = name.trim_start_matches('-');
+    let (_, instead) = REPLACED.iter().find(|(replaced, _)| *replaced == name)?;
+    Some(format!("the setting {name} was replaced by {instead}"))
+}
 
 /// Maximum edit distance of a name that is treated as misspelt.
 const MISSPELT: usize = 2;
@@ -111,6 +122,9 @@ pub fn key(name: &str) -> Result<SettingKey, String> {
         return Ok(key.clone());
     }
     let wanted = name.replace('_', "-").to_ascii_lowercase();
+    if let Some(why) = replacement(&wanted) {
+        return Err(why);
+    }
     Err(match nearest(&keys, &wanted) {
         Some(key) => format!("unknown setting; did you mean {}?", key.name()),
         None => "unknown setting; 'rdv print-config' lists all settings".into(),
@@ -143,6 +157,9 @@ pub fn environment(variables: &[(OsString, OsString)]) -> Result<Layer, String> 
         let text = value.to_str().ok_or_else(|| format!("{name}: expected UTF-8"))?;
         let Some(key) = keys.iter().find(|key| key.variable() == name) else {
             let plain = name.trim_start_matches(PREFIX).replace('_', "-").to_ascii_lowercase();
+            if let Some(why) = replacement(&plain) {
+                return Err(format!("{name}: {why}"));
+            }
             match nearest(&keys, &plain) {
                 Some(key) => return Err(format!("{name}: did you mean {}?", key.variable())),
                 None => continue,

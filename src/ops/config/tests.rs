@@ -1,4 +1,6 @@
 use super::*;
+use crate::api::permission::Scope;
+use crate::ops::tokens::file_of;
 use clap::{Args as _, Command};
 
 fn sources(flags: &[&str], variables: &[(&str, &str)], file: Option<&Path>) -> Sources {
@@ -148,32 +150,59 @@ fn a_reload_keeps_settings_that_need_a_restart() {
 
 #[test]
 fn a_reload_applies_tokens_as_read_at_that_time() {
-    let tokens = written("token-0123456789 billing\n");
+    let tokens = file_of(&[("old-0123456789", "create")]);
     let path = tokens.path().to_str().unwrap();
-    let allows = |configuration: &Configuration, name| {
-        configuration.settings.sockets.allows(Some("token-0123456789"), Some(name)).is_ok()
+    let allows = |configuration: &Configuration, token: &str| {
+        let table = configuration.settings.tokens.tokens.as_ref();
+        table.is_none_or(|table| table.find(token.as_bytes()).is_some())
     };
-    let flags = ["--socket-tokens", path];
+    let flags = ["--tokens", path];
     let sources_with_tokens = sources(&flags, &[], None);
     let mut running = sources_with_tokens.read().unwrap();
-    assert!(allows(&running, "billing") && !allows(&running, "other"));
+    assert!(allows(&running, "old-0123456789") && !allows(&running, "new"));
     let page = print(&running);
-    assert!(page.contains(path) && !page.contains("token-0123456789"), "{page}");
+    assert!(page.contains(path) && !page.contains("old-0123456789"), "{page}");
 
-    std::fs::write(tokens.path(), "token-0123456789 other\n").unwrap();
+    std::fs::copy(file_of(&[("new", "agent")]).path(), tokens.path()).unwrap();
     let newer = sources_with_tokens.read().unwrap();
-    std::fs::write(tokens.path(), "short\n").unwrap();
+    std::fs::write(tokens.path(), "hush\n").unwrap();
     let changes = running.reload(newer.clone()).unwrap();
-    assert_eq!(changes, Changes { applied: vec!["socket-tokens".into()], kept: vec![] });
-    assert!(!allows(&running, "billing") && allows(&running, "other"));
+    assert_eq!(changes, Changes { applied: vec!["tokens".into()], kept: vec![] });
+    assert!(!allows(&running, "old-0123456789") && allows(&running, "new"));
     assert_eq!(running.reload(newer).unwrap(), Changes { applied: vec![], kept: vec![] });
 
     let error = sources_with_tokens.read().unwrap_err();
-    assert!(error.contains(&format!("{path}:1: a token needs at least 16 characters")), "{error}");
-    assert!(!error.contains("short"), "{error}");
+    assert!(error.contains(&format!("{path}:1: expected NAME SCOPES SHA256")), "{error}");
+    assert!(!error.contains("hush"), "{error}");
     let none = sources(&[], &[], None).read().unwrap();
-    assert_eq!(running.reload(none).unwrap().applied, ["socket-tokens"], "named once");
-    assert!(allows(&running, "billing"), "without a file everybody may be an agent");
+    assert_eq!(running.reload(none).unwrap().applied, ["tokens"], "named once");
+    assert!(allows(&running, "hush"), "without a file none is needed");
+}
+
+#[test]
+fn scopes_need_a_file_of_tokens() {
+    let tokens = file_of(&[]);
+    let path = tokens.path().to_str().unwrap();
+    let error = sources(&["--require=create"], &[], None).read().unwrap_err();
+    assert!(error.starts_with("require: "), "{error}");
+    let file = written(&format!("require = [\"send\", \"list\"]\ntokens = \"{path}\"\n"));
+    let mut running = sources(&[], &[], Some(file.path())).read().unwrap();
+    assert_eq!(running.settings.tokens.require, [Scope::Send, Scope::List]);
+    let newer = sources(&["--require=call"], &[("RDV_TOKENS", path)], None).read().unwrap();
+    let changes = running.reload(newer).unwrap();
+    assert_eq!(changes.applied, ["require"]);
+    assert_eq!(running.settings.tokens.required(), [Scope::Call]);
+}
+
+#[test]
+fn a_setting_of_an_earlier_version_has_a_hint() {
+    let file = written("socket-tokens = \"/x\"\n");
+    for sources in
+        [sources(&[], &[], Some(file.path())), sources(&[], &[("RDV_SOCKET_TOKENS", "/x")], None)]
+    {
+        let error = sources.read().unwrap_err();
+        assert!(error.contains("was replaced by tokens"), "{error}");
+    }
 }
 
 #[test]

@@ -121,9 +121,9 @@ impl ConnPhase {
 }
 
 /// The statuses that the relay itself generates.
-pub(super) const STATUSES: [u16; 24] = [
-    101, 200, 201, 204, 400, 401, 403, 404, 405, 408, 409, 410, 413, 414, 415, 417, 426, 429, 431,
-    501, 502, 503, 504, 505,
+pub(super) const STATUSES: [u16; 25] = [
+    101, 200, 201, 204, 400, 401, 403, 404, 405, 408, 409, 410, 413, 414, 415, 417, 422, 426, 429,
+    431, 501, 502, 503, 504, 505,
 ];
 
 /// The label of any other status: from a client's error report, from the API of an agent, or from

@@ -66,6 +66,9 @@ const SUBJECTS_MAX: usize = 100;
 /// The label of those others.
 const OTHER_SUBJECT: &str = "other";
 
+/// The name of a token, which the operator chose.
+type TokenLabel = [(&'static str, Box<str>); 1];
+
 type RequestLabels = [(&'static str, Cow<'static, str>); 2];
 
 /// All metrics.
@@ -87,6 +90,8 @@ pub struct Metrics {
     handshakes: [Counter; HandshakeEnd::ALL.len()],
     client_subjects: Family<[(&'static str, Cow<'static, str>); 1], Counter>,
     subjects: BTreeSet<Box<str>>,
+    tokens: Family<TokenLabel, Counter>,
+    unknown_tokens: Counter,
     scraped: Scraped,
 }
 
@@ -148,6 +153,17 @@ impl Metrics {
                 &mut registry,
                 "rdv_accept_pauses",
                 "Times accepting paused because descriptors or memory were out",
+            ),
+            tokens: {
+                let tokens = Family::default();
+                let help = "Requests with a token of this relay, by its name";
+                registry.register("rdv_token_requests", help, Family::clone(&tokens));
+                tokens
+            },
+            unknown_tokens: metric(
+                &mut registry,
+                "rdv_unknown_tokens",
+                "Tokens that this relay did not know",
             ),
             scraped: Scraped::new(&mut registry, started_wall_ms),
             registry,
@@ -235,6 +251,21 @@ impl Metrics {
     /// Counts a pause of accepting.
     pub fn accept_paused(&self) {
         self.accept_pauses.inc();
+    }
+
+    /// Counts a request with the token of this name.
+    pub fn used_token(&self, name: &str) {
+        self.tokens.get_or_create(&[("token", name.into())]).inc();
+    }
+
+    /// Counts a token that is unknown.
+    pub fn unknown_token(&self) {
+        self.unknown_tokens.inc();
+    }
+
+    /// Removes the count of a token that the relay no longer has.
+    pub fn forget_token(&self, name: &str) {
+        self.tokens.remove(&[("token", name.into())]);
     }
 
     /// Returns all metrics as OpenMetrics text, of [`CONTENT_TYPE`].

@@ -35,8 +35,6 @@ pub struct Agent {
     /// Its position among all agents, in the order in which they connected.
     pub sequence: u64,
     pub session: Session,
-    /// The token received with the upgrade, until the agent has introduced itself.
-    pub token: Option<String>,
     pub name: Option<String>,
     /// Its metadata, as they are shown.
     pub metadata: String,
@@ -67,19 +65,12 @@ pub struct Agent {
 }
 
 impl Agent {
-    pub fn new(
-        (conn, id): (ConnId, Uuid),
-        session: Session,
-        token: Option<String>,
-        peer: SocketAddr,
-        now: Now,
-    ) -> Self {
+    pub fn new((conn, id): (ConnId, Uuid), session: Session, peer: SocketAddr, now: Now) -> Self {
         Self {
             conn,
             id,
             sequence: 0,
             session,
-            token,
             name: None,
             metadata: "null".to_owned(),
             tunnel_secret: None,

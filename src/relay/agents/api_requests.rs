@@ -117,6 +117,7 @@ impl ApiRequests {
             scheme: io.conns[sessions[agent].conn].scheme(),
             trusted: false,
             underscores: io.settings.sockets.pass_underscores,
+            authorized: true,
             correlation_id,
             request_id: None,
             body: BodyCarrier::Http1,

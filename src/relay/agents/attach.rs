@@ -5,11 +5,11 @@ use super::frame_budget::FrameBudget;
 use super::role::AgentRole;
 use super::sessions::Sessions;
 use crate::api::name::{NAME_RULE, valid_name};
-use crate::api::{Busy, Failure, agents};
+use crate::api::permission::Scope;
+use crate::api::{Busy, Failure, TokenFailure, agents};
 use crate::mux::handshake::{Dialect, Metadata, Welcome};
 use crate::mux::session::{Session, close};
 use crate::mux::upgrade::{self, Upgrade};
-use crate::ops::sockets::Refused;
 use crate::relay::http1::{Request, answer, too_busy};
 use crate::relay::io::{ConnId, Io, Slot};
 
@@ -38,10 +38,9 @@ impl Sessions {
             .at_most(sockets.max_agent_requests);
         let mut budget = FrameBudget::of(io.conns.queue.share());
         budget.receive(&mut session, request.rest, io.now.monotonic);
-        let token = bearer(request).map(str::to_owned);
         let connection = self.ids.make()?;
         let peer = io.conns[id].client;
-        let agent = Agent::new((id, connection), session, token, peer, io.now);
+        let agent = Agent::new((id, connection), session, peer, io.now);
         let slot = self.insert(agent);
         let fields = [
             ("Upgrade", "websocket"),
@@ -66,16 +65,12 @@ impl Sessions {
         if self.known() >= most || self.pending() >= PENDING_MIN.max(most / 10) {
             return Err(Failure::TooBusy(Busy::Agents));
         }
-        match io.settings.sockets.allows(bearer(request), None) {
-            Err(Refused::UnknownToken) => Err(Failure::AgentUnauthorized),
-            // Its metadata may contain the token, and always contains its name.
-            Ok(()) | Err(Refused::NoToken | Refused::NameNotAllowed) => Ok(upgrade),
-        }
+        Ok(upgrade)
     }
 
     /// Introduces an agent with its metadata. Returns the agent that held its name until now, whose
     /// session is closed.
-    pub fn introduce(&mut self, io: &Io, slot: Slot, metadata: Metadata) -> Option<Slot> {
+    pub fn introduce(&mut self, io: &mut Io, slot: Slot, metadata: Metadata) -> Option<Slot> {
         match self.welcome(io, slot, metadata) {
             Ok(replaced) => replaced,
             Err((code, why)) => {
@@ -88,12 +83,11 @@ impl Sessions {
 
     fn welcome(
         &mut self,
-        io: &Io,
+        io: &mut Io,
         slot: Slot,
         metadata: Metadata,
     ) -> Result<Option<Slot>, (u16, String)> {
-        let token = self[slot].token.take();
-        self.check_admission(io, token.as_deref(), &metadata)?;
+        self.check_admission(io, self[slot].conn, &metadata)?;
         let v1 = self[slot].session.dialect() == Dialect::V1;
         let tunnels = v1 && io.settings.sockets.max_tunnels > 0;
         let tunnel_secret = tunnels.then(|| self.ids.make()).transpose();
@@ -125,22 +119,16 @@ impl Sessions {
     /// Checks whether an agent with this metadata is admitted.
     fn check_admission(
         &self,
-        io: &Io,
-        token: Option<&str>,
+        io: &mut Io,
+        id: ConnId,
         metadata: &Metadata,
     ) -> Result<(), (u16, String)> {
         if metadata.0.to_string().len() > METADATA_MAX_BYTES {
             let why = format!("metadata of more than {METADATA_MAX_BYTES} bytes");
             return Err((close::POLICY, why));
         }
-        let token = token.or_else(|| metadata.token());
-        io.settings.sockets.allows(token, metadata.name()).map_err(|refused| {
-            let failure = match refused {
-                Refused::NoToken | Refused::UnknownToken => Failure::AgentUnauthorized,
-                Refused::NameNotAllowed => Failure::AgentForbidden,
-            };
-            (close::POLICY, failure.message().into_owned())
-        })?;
+        check_token(io, id, metadata)
+            .map_err(|failure| (close::POLICY, failure.message().into_owned()))?;
         if metadata.name().is_some_and(|name| !valid_name(name)) {
             return Err((close::POLICY, NAME_RULE.to_owned()));
         }
@@ -157,7 +145,21 @@ fn refusal(why: &'static str) -> Failure {
     if why == upgrade::OTHER_VERSION { Failure::UpgradeRequired } else { Failure::BadUpgrade(why) }
 }
 
-/// Returns the token received with the upgrade; a token that is not text matches none.
-fn bearer<'b>(request: Request<'_, 'b>) -> Option<&'b str> {
-    request.head.fields.bearer().and_then(|token| str::from_utf8(token).ok())
+/// Checks the token of an agent, which was sent with the upgrade or is in its metadata.
+fn check_token(io: &mut Io, id: ConnId, metadata: &Metadata) -> Result<(), Failure> {
+    if !io.settings.tokens.requires(Scope::Agent) {
+        return Ok(());
+    }
+    let token = match (io.conns[id].token.clone(), metadata.token()) {
+        (Some(token), _) => token,
+        (None, Some(secret)) => io.take_token(id, secret.as_bytes())?,
+        (None, None) => return Err(Failure::Token(TokenFailure::Needed(Scope::Agent))),
+    };
+    if !token.grants.allows(Scope::Agent) {
+        Err(Failure::Token(TokenFailure::ScopeMissing(Scope::Agent)))
+    } else if token.grants.allows_agent(metadata.name()) {
+        Ok(())
+    } else {
+        Err(Failure::AgentForbidden)
+    }
 }

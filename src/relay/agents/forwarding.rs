@@ -3,7 +3,9 @@
 
 use super::sessions::Sessions;
 use crate::api::forward::{self, BodyCarrier, Forwarding, Upgrade};
+use crate::api::permission::Scope;
 use crate::api::{Busy, Callee, Failure};
+use crate::http::credentials::PROXY_AUTHORIZATION;
 use crate::http::framing::Framing;
 use crate::http::head::{FIELDS_MAX, Method};
 use crate::http::reject::Reject;
@@ -89,6 +91,8 @@ pub(super) fn head(
     let request_id = request_id.map(|(ids, id)| (ids.header(), id));
     let trusted = io.settings.trusts(peer) || io.settings.proxies.includes(peer);
     let underscores = io.settings.sockets.pass_underscores;
+    let withheld = request.head.fields.get(PROXY_AUTHORIZATION).is_none()
+        && io.settings.tokens.requires(Scope::Call);
     let to = Forwarding {
         rest,
         prefix,
@@ -96,6 +100,7 @@ pub(super) fn head(
         scheme: conn.scheme(),
         trusted,
         underscores,
+        authorized: !withheld,
         correlation_id,
         request_id,
         body,

@@ -2,13 +2,14 @@
 
 use super::EventLoop;
 use crate::api::access::{self, Arrival, Policy};
+use crate::api::permission::Scope;
 use crate::api::preview::is_preview;
-use crate::api::{Audience, Failure, PathRoute, Route, agent_host, paths, route};
+use crate::api::{Audience, Failure, PathRoute, Route, agent_host, creation, paths, route};
 use crate::http::head::{FieldSlots, RequestHead};
 use crate::http::host::Authority;
 use crate::http::negotiate::names_html;
-use crate::relay::http1::{self, JsonPurpose, Request, Step, answer};
-use crate::relay::io::{ConnId, Http, ListenerKind, Role};
+use crate::relay::http1::{self, CreateRequest, JsonPurpose, Request, Step, answer};
+use crate::relay::io::{ConnId, Http, Io, ListenerKind, Role};
 use crate::relay::pages;
 use crate::relay::process::Endpoint;
 use crate::web;
@@ -75,25 +76,33 @@ impl EventLoop {
         let may = access::check_worker(request.head, &route, audience)
             .and_then(|()| access::check_path(request.head, &route, cors_origins))
             .map_err(Failure::Denied);
-        let begun = http1::begin(&mut self.io, id, request, &route)
+        let guard = route.stream().and_then(|(stream, _)| self.streams.guard(stream));
+        let begun = http1::begin(&mut self.io, id, request, &route);
+        if begun.is_ok() && self.redirects(id, request.head) {
+            // First: a token is not to be sent again without TLS.
+            return self.redirect(id, request);
+        }
+        let begun = begun
             .and(may)
+            .and_then(|()| http1::authorize(&mut self.io, id, (request.head, &route), guard))
             .and_then(|()| self.check_access(id, request.head, &route));
         if self.io.settings.no_pages || !audience.has_pages() {
             self.io.conns[id].reply.form.exclude_page();
         }
         match begun {
-            Ok(()) if self.redirects(id) => self.redirect(id, request),
             Ok(()) => self.dispatch(id, request, route),
             Err(failure) => request.refuse(&mut self.io, id, &failure),
         }
     }
 
-    /// Whether requests of a connection are redirected to HTTPS.
-    fn redirects(&self, id: ConnId) -> bool {
-        let conn = &self.io.conns[id];
-        self.io.settings.tls.http_redirect
+    /// Whether a request is redirected to HTTPS.
+    fn redirects(&self, id: ConnId, head: &RequestHead<'_, '_>) -> bool {
+        let (conn, settings) = (&self.io.conns[id], &self.io.settings);
+        settings.tls.http_redirect
             && conn.listener == ListenerKind::Public
             && !conn.is_tls()
+            && !(settings.proxies.includes(conn.peer.ip())
+                && head.fields.get("X-Forwarded-Proto").is_some_and(|scheme| scheme == b"https"))
     }
 
     /// Redirects a request to HTTPS, with its method and body (308).
@@ -157,10 +166,7 @@ impl EventLoop {
             Route::Call { callee, rest } => {
                 return agents.call(io, transfers, id, (callee, rest), request);
             }
-            Route::Create => {
-                let page = !io.settings.no_pages && names_html(head.fields.all("Accept"));
-                return self.expect_json(id, request, JsonPurpose::Create { page });
-            }
+            Route::Create => return self.expect_stream(id, request),
             Route::Report(Some(stream)) => {
                 return self.expect_json(id, request, JsonPurpose::Report(stream));
             }
@@ -261,6 +267,13 @@ impl EventLoop {
         pages::send(&mut self.io, id, head, &document, read);
     }
 
+    fn expect_stream(&mut self, id: ConnId, request: Request<'_, '_>) -> usize {
+        match create_request(&self.io, id, request.head) {
+            Ok(create) => self.expect_json(id, request, JsonPurpose::Create(create)),
+            Err(failure) => request.refuse(&mut self.io, id, &failure),
+        }
+    }
+
     fn expect_json(&mut self, id: ConnId, request: Request<'_, '_>, purpose: JsonPurpose) -> usize {
         let (used, step) = self.http1.expect_json(&mut self.io, id, request, purpose);
         self.step(id, step);
@@ -276,6 +289,7 @@ impl EventLoop {
     ) -> Result<(), Failure> {
         let conn = &self.io.conns[id];
         let operators = conn.listener == ListenerKind::Admin;
+        let lists = conn.token.as_ref().is_some_and(|token| token.grants.allows(Scope::List));
         if !access::is_guarded(route, operators) {
             return Ok(());
         }
@@ -288,13 +302,14 @@ impl EventLoop {
             trusted: settings.trusts(conn.peer.ip())
                 && conn.proxied.is_none()
                 && !settings.proxies.includes(conn.peer.ip()),
+            lists,
             loopback: local.is_some_and(|local| self.loopback.contains(&local)),
         };
         let policy = Policy {
             allowed_origins: &settings.admin.allowed_origins,
             cors_origins: &settings.cors_origin,
             admin_hosts: &settings.admin.admin_hosts,
-            agents: settings.sockets.takes_agents_elsewhere(),
+            agents: settings.takes_agents_elsewhere(),
         };
         access::check(head, route, &arrival, &policy).map_err(Failure::Denied)
     }
@@ -307,6 +322,24 @@ fn https_location(head: &RequestHead<'_, '_>, port: u16) -> Option<String> {
     let query = head.query.map(|query| format!("?{query}")).unwrap_or_default();
     let port = if port == 443 { String::new() } else { format!(":{port}") };
     (!host.is_empty()).then(|| format!("https://{host}{port}{}{query}", head.path))
+}
+
+/// Returns what the head of a creation requests. A key belongs to a token, else to an address.
+fn create_request(
+    io: &Io,
+    id: ConnId,
+    head: &RequestHead<'_, '_>,
+) -> Result<CreateRequest, Failure> {
+    let token = io.conns[id].token.as_deref();
+    let client = token.map_or_else(
+        || io.conns[id].client.ip().to_canonical().to_string(),
+        |token| token.name.to_string(),
+    );
+    Ok(CreateRequest {
+        page: !io.settings.no_pages && names_html(head.fields.all("Accept")),
+        may_choose_id: token.is_some_and(|token| token.grants.allows(Scope::Create)),
+        key: creation::request_key(&head.fields, &client)?,
+    })
 }
 
 fn version() -> serde_json::Value {

@@ -4,7 +4,9 @@
 use super::{EventLoop, HANDOVER, now};
 use crate::api::moved;
 use crate::api::{Busy, Failure};
+use crate::ops::Settings;
 use crate::ops::request_id::RequestIds;
+use crate::ops::tokens::TokenTable;
 use crate::relay::http1::close_or_linger;
 use crate::relay::io::{CloseMode, ConnId, Http, ListenerKind, Role, ServingMode};
 use crate::relay::process::{
@@ -108,7 +110,8 @@ impl EventLoop {
         self.io.max_connections = Budget::claim(&settings).max_connections;
         self.http1.reconfigure(&settings);
         self.streams.reconfigure(&settings, self.io.journal.logs(), self.io.now);
-        self.io.settings = settings;
+        let former = std::mem::replace(&mut self.io.settings, settings);
+        self.forget_tokens(&former);
         if !changes.kept.is_empty() {
             log::warn!("these settings need a restart: {}", changes.kept.join(", "));
         }
@@ -118,6 +121,15 @@ impl EventLoop {
             log::info!("configuration reloaded; changed: {}", changes.applied.join(", "));
         }
         Ok(())
+    }
+
+    /// Removes the counts of tokens that are gone, so that reloads add no series without end.
+    fn forget_tokens(&self, former: &Settings) {
+        let names = former.tokens.tokens.iter().flat_map(TokenTable::names);
+        let table = self.io.settings.tokens.tokens.as_ref();
+        for name in names.filter(|name| table.is_none_or(|table| !table.has(name))) {
+            self.io.journal.metrics.forget_token(name);
+        }
     }
 
     /// Starts a new process to take over.

@@ -78,7 +78,7 @@ pub fn report_as(io: &mut Io, id: ConnId, failure: &Failure, (status, read): (u1
         if failure.may_pass() {
             head = head.field("Retry-After", retry_after.to_string().as_bytes());
         }
-        if let Some(challenge) = failure.challenge() {
+        for challenge in failure.challenges() {
             head = head.field("WWW-Authenticate", challenge.as_bytes());
         }
         if let Some(allow) = failure.allow() {

@@ -13,14 +13,22 @@ use uuid::Uuid;
 #[derive(Clone, Copy, Debug)]
 pub enum JsonPurpose {
     /// A stream is to be created.
-    Create {
-        /// Its location is its page.
-        page: bool,
-    },
+    Create(CreateRequest),
     /// An error is reported to the sides of this stream.
     Report(Uuid),
     /// The receipt of the receiver of this stream.
     Receipt(Uuid),
+}
+
+/// What the head of a creation requests.
+#[derive(Clone, Copy, Debug)]
+pub struct CreateRequest {
+    /// Its location is its page.
+    pub page: bool,
+    /// It may choose the identifier.
+    pub may_choose_id: bool,
+    /// The digest of the client and its key, if the request can be repeated.
+    pub key: Option<[u8; 32]>,
 }
 
 /// A JSON body being received, and its purpose.

@@ -7,13 +7,15 @@ mod follow;
 mod handshake;
 mod json;
 mod json_body;
+mod permission;
 mod proxied;
 mod request;
 
 pub use follow::{close_or_linger, cut, fail, flush, follow, settled};
-pub use json::JsonPurpose;
+pub use json::{CreateRequest, JsonPurpose};
 #[cfg(feature = "fuzzing")]
 pub use json_body::JsonBody;
+pub use permission::authorize;
 pub use proxied::{begin_connection, expect_proxy_header};
 pub use request::{HeadReader, Request};
 
@@ -193,6 +195,7 @@ pub fn begin(
     conn.client = client(conn, request.head, settings);
     let reply = if matches!(route, Route::Path(_)) { Reply::of_text } else { Reply::to };
     conn.reply = reply(request.head);
+    conn.token = None;
     conn.cors = cors(conn.listener, route, request.head, &settings.cors_origin);
     conn.counts_as = Some(route.name());
     journal.received(conn, request.head, *now)?;

@@ -7,6 +7,7 @@ use super::note::Note;
 use super::output::Output;
 use super::role::{Http, OnFlushed, Role};
 use super::tls::TlsSession;
+use crate::api::permission::Token;
 use crate::api::{Cors, RouteName};
 use crate::http::head::{Method, RequestHead, Version};
 use crate::http::interim::accepts_processing;
@@ -15,6 +16,7 @@ use crate::http::proxy_protocol::ProxiedClient;
 use mio::event::Event;
 use socket2::Socket;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How the client of the current request is to be answered.
@@ -118,6 +120,8 @@ pub struct Conn {
     pub cors: Cors,
     /// The correlation id of the current request, if that is a call.
     pub correlation_id: Option<Box<str>>,
+    /// The token of the current request, if it is one of this relay.
+    pub token: Option<Arc<Token>>,
     /// The note of the current request, if one is kept.
     pub note: Option<Box<Note>>,
     /// The route the current request is counted as; `None`: it is not counted.
@@ -169,6 +173,7 @@ impl Conn {
             reply: Reply::UNKNOWN,
             cors: Cors::Off,
             correlation_id: None,
+            token: None,
             note: None,
             counts_as: Some(RouteName::Unread),
             carry: Vec::new(),

@@ -163,6 +163,7 @@ impl Journal {
                 status: Some(status),
                 body_bytes,
                 request_id: None,
+                token: None,
                 stream: None,
                 tls_version: None,
                 tls_client: None,

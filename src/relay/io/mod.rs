@@ -11,8 +11,10 @@
 //! | `proxy_header` | reading a PROXY header, before anything else |
 //! | `load` | what is counted for the load limits |
 //! | `mode` | whether the relay takes work, and what a connection was accepted for |
+//! | `attempts` | unknown tokens by address |
 //! | `journal`, `note` | access log, metrics and request ids: what is recorded of a request |
 
+mod attempts;
 mod conn;
 mod conns;
 mod id;
@@ -33,6 +35,7 @@ mod tls;
 mod tls;
 mod transport;
 
+pub use attempts::Attempts;
 pub use conn::{Conn, Flushed, PeerEnd, Reply};
 pub use conns::{CloseMode, Conns};
 pub use id::{ConnId, TransferId};
@@ -91,6 +94,8 @@ pub struct Io {
     pub max_connections: usize,
     /// Whether the relay takes work.
     pub mode: ServingMode,
+    /// The addresses that sent unknown tokens.
+    pub attempts: Attempts,
 }
 
 impl Io {
@@ -105,6 +110,7 @@ impl Io {
             settings,
             max_connections,
             mode: ServingMode::Serving,
+            attempts: Attempts::default(),
         }
     }
 

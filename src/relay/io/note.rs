@@ -87,6 +87,7 @@ impl Note {
             status: self.status,
             body_bytes: self.moved + self.sent.saturating_sub(self.overhead),
             request_id: self.id.as_deref(),
+            token: conn.token.as_deref().map(|token| &*token.name),
             stream: self.part.as_ref(),
             tls_version,
             tls_client,

@@ -5,6 +5,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `mod` | the service: what the event loop calls |
+//! | `creating` | new streams |
 //! | `sides` | connecting, waiting, pairing, leaving |
 //! | `ending` | how both sides learn of the end |
 //! | `role` | what a connection is to the streams |
@@ -14,6 +15,7 @@
 //! | `window` | the streams that the operators' page shows |
 //! | `moving` | the streams that move at a hand-over |
 
+mod creating;
 mod ending;
 mod listing;
 mod moving;
@@ -24,7 +26,6 @@ mod subscriber;
 mod subscribers;
 mod window;
 
-use crate::api::creation::{self, Creation};
 use crate::api::download::wants_file;
 use crate::api::watch::{self, Rows, Window};
 use crate::api::{Busy, Ended, Failure, Upload, receipt, report, status};
@@ -32,12 +33,14 @@ use crate::ops::Settings;
 use crate::ops::access_log::StreamEnd;
 use crate::ops::metrics::ConnPhase;
 use crate::ops::random_ids::RandomIds;
-use crate::relay::http1::{JsonPurpose, answer, takes_no_streams, too_busy};
+use crate::relay::http1::{CreateRequest, JsonPurpose, answer, too_busy};
 use crate::relay::io::{CloseMode, ConnId, Flushed, Http, Io, Role, Slot};
 use crate::relay::transfers::{Transfers, TurnResult};
 use crate::rendezvous::{
-    Ending, Limits, Now, ReceiptOutcome, Registered, Registry, Side, StateCounts, Stream, StreamKey,
+    Ending, Guard, Limits, Now, ReceiptOutcome, Registered, Registry, Side, StateCounts, Stream,
+    StreamKey,
 };
+use creating::NewStream;
 pub use listing::StreamListing;
 use role::{StreamRole, StreamSide};
 use serde_json::json;
@@ -112,7 +115,7 @@ impl Streams {
     /// Handles a complete JSON body.
     pub fn json(&mut self, io: &mut Io, id: ConnId, purpose: JsonPurpose, body: &[u8]) {
         let done = match purpose {
-            JsonPurpose::Create { page } => self.create(io, id, page, body),
+            JsonPurpose::Create(create) => self.create(io, id, create, body),
             JsonPurpose::Report(stream) => self.report(io, id, stream, body),
             JsonPurpose::Receipt(stream) => self.receipt(io, id, stream, body),
         };
@@ -121,34 +124,20 @@ impl Streams {
         }
     }
 
-    fn create(&mut self, io: &mut Io, id: ConnId, page: bool, body: &[u8]) -> Result<(), Failure> {
-        let Creation { headers, ttl_s, acked } = creation::parse(body)?;
-        if let Some(failure) = takes_no_streams(io) {
-            return Err(failure);
-        }
-        let stream = self.ids.make()?;
-        let made = self.registry.create(stream, headers, io.conns[id].client.ip(), io.now);
+    fn create(
+        &mut self,
+        io: &mut Io,
+        id: ConnId,
+        request: CreateRequest,
+        body: &[u8],
+    ) -> Result<(), Failure> {
+        let new = NewStream { request, body, client: io.conns[id].client.ip() };
+        let opened = creating::open(&mut self.registry, &mut self.ids, io, new);
         // A stream without sides may have been evicted.
         self.record(io);
-        let key = made.map_err(|full| Failure::TooBusy(full.into()))?;
-        if acked {
-            self.registry.await_ack(key);
-        }
-        let granted = ttl_s.map(|seconds| io.settings.granted_ttl(seconds.get()));
-        if let Some(deadline) = granted.and_then(|ttl| io.now.monotonic.checked_add(ttl)) {
-            self.registry.wait_until(key, deadline, io.now);
-        }
-        if let Some(note) = &mut io.conns[id].note {
-            note.concerns(stream, None);
-        }
-        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        let name = stream.hyphenated().encode_lower(&mut text);
-        // A client that requested a waiting time gets the granted one in the answer.
-        let granted =
-            granted.map_or(String::new(), |ttl| format!(r#","ttl_seconds":{}"#, ttl.as_secs()));
-        let body = [r#"{"stream":""#, name, "\"", &granted, "}\n"].concat();
-        let location = [if page { "/s/" } else { "/stream/" }, name].concat();
-        answer::created(io, id, Some(&location), &body);
+        let (stream, granted) = opened?;
+        let stream = self.registry.get(stream).ok_or(Failure::SessionNotFound)?;
+        creating::respond(io, id, request.page, (stream, granted));
         Ok(())
     }
 
@@ -210,6 +199,11 @@ impl Streams {
             Some(object) => answer::json(io, id, 200, &object, read),
             None => answer::failure(io, id, &Failure::SessionNotFound, read),
         }
+    }
+
+    /// Returns the tokens that the clients of a stream need.
+    pub fn guard(&self, stream: Uuid) -> Option<Guard> {
+        self.registry.get(stream)?.guard().copied()
     }
 
     /// Returns an active stream, and what its source sends, for a page.

@@ -4,7 +4,8 @@ use super::outcome::{CreateError, ReleasedStream};
 use super::{Registry, StreamKey, WEIGHT_MAX};
 use crate::rendezvous::Now;
 use crate::rendezvous::addresses::AddressCount;
-use crate::rendezvous::stream::{Ending, Headers, Stream, StreamState};
+use crate::rendezvous::headers::Headers;
+use crate::rendezvous::stream::{Ending, Stream, StreamState};
 use std::net::IpAddr;
 use std::time::Instant;
 use uuid::Uuid;
@@ -28,7 +29,8 @@ pub struct AdoptedStream {
 }
 
 impl Registry {
-    /// Creates a stream that waits for both sides.
+    /// Creates a stream that waits for both sides. Its identifier must be new, and so must the
+    /// request that it is created by.
     ///
     /// # Errors
     /// [`CreateError`] when a limit of active streams is reached, or their total weight is too
@@ -86,6 +88,9 @@ impl Registry {
         stream.creator = creator.map(|creator| self.creators.add(creator));
         let key = u32::try_from(self.streams.insert(stream)).map_err(|_| CreateError::Registry)?;
         self.take_path(key);
+        if let Some(created) = self.streams[key as usize].key() {
+            self.by_request.insert(created.request, key);
+        }
         self.unjoined.add(key, &self.streams[key as usize]);
         self.tally.held[StreamState::Created as usize] += 1;
         self.by_id.insert(id, key);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::http::repr_digest::ReprDigest;
-use crate::rendezvous::stream::Headers;
+use crate::rendezvous::Headers;
 use serde_json::{Map, Value};
 use std::net::IpAddr;
 
@@ -43,7 +43,7 @@ fn later(now: Now) -> Now {
 fn the_weight_of_streams_is_released_with_them() {
     let (mut registry, now) = begin();
     let field = Map::from_iter([("A".to_owned(), Value::from("b"))]);
-    let headers = Headers { download: field.clone(), upload: field, path: None };
+    let headers = Headers { download: field.clone(), upload: field, ..Headers::default() };
     for act in 0..7 {
         let id = Uuid::from_u128(act);
         let key = registry.create(id, Some(Box::new(headers.clone())), creator(act), now).unwrap();
@@ -190,7 +190,7 @@ fn the_numbers_of_states_follow_the_order_of_their_table() {
 fn waiting_streams_are_handed_over_and_leave_no_state() {
     let (mut registry, now) = begin();
     let field = Map::from_iter([("A".to_owned(), Value::from("b"))]);
-    let headers = Headers { download: field.clone(), upload: field, path: None };
+    let headers = Headers { download: field.clone(), upload: field, ..Headers::default() };
     for number in 0..5 {
         let id = Uuid::from_u128(number);
         registry.create(id, Some(Box::new(headers.clone())), creator(number), now).unwrap();

@@ -10,12 +10,12 @@ use crate::client::commands::common::AtRelay;
 use crate::client::commands::exit::{Exit, Failure};
 use crate::client::commands::interrupt::on_first;
 use crate::client::commands::settings::Preferences;
+use crate::client::credential::credential;
 use crate::ops::cause;
 use crate::ops::random;
 use crate::ops::stdio;
 use crate::ops::units;
 use crate::socket::SocketClient;
-use crate::socket::credential::{TOKEN_VARIABLE, credential};
 use crate::socket::relay::Relay;
 use clap::Args;
 use nix::sys::signal::Signal;
@@ -90,10 +90,6 @@ pub struct Expose {
 #[command(next_help_heading = "Connection")]
 #[expect(clippy::doc_markdown, reason = "it is read on a terminal")]
 struct Connecting {
-    /// File with the token [default: RDV_SOCKET_TOKEN]
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-
     /// File with the secret of the name [default: RDV_SOCKET_SECRET, or random]
     ///
     /// Another process with the same secret can take the name over.
@@ -135,7 +131,7 @@ impl Expose {
         let relay = Relay::parse(self.at.named(&preferences))?;
         let options = self.options(&preferences);
         let api = self.api(&options)?.at_relay(relay.base.path());
-        let client = self.client(&relay, options.clone())?;
+        let client = self.client(&relay, options.clone(), &preferences)?;
         // Its thread blocks all signals, so it can start before the signal handling.
         let journal = Journal::start(self.quiet);
         let journal =
@@ -183,8 +179,13 @@ impl Expose {
         options
     }
 
-    fn client(&self, relay: &Relay, options: Options) -> Result<SocketClient, Failure> {
-        let Connecting { token_file, secret_file, heartbeat, .. } = &self.connecting;
+    fn client(
+        &self,
+        relay: &Relay,
+        options: Options,
+        preferences: &Preferences,
+    ) -> Result<SocketClient, Failure> {
+        let Connecting { secret_file, heartbeat, .. } = &self.connecting;
         let secret = match credential(secret_file.as_deref(), "RDV_SOCKET_SECRET")? {
             Some(secret) => secret,
             None => made_up_secret()?,
@@ -193,7 +194,7 @@ impl Expose {
         let client = SocketClient::new(&relay.socket.to_string()).map_err(refused)?;
         let client =
             client.with_metadata(metadata).with_options(options).with_heartbeat(*heartbeat);
-        match credential(token_file.as_deref(), TOKEN_VARIABLE)? {
+        match self.at.token(preferences)? {
             Some(token) => client.with_token(&token).map_err(refused),
             None => Ok(client),
         }

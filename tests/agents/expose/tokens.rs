@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::expose::command::{echo, end, url};
 use crate::expose::server::Server;
-use crate::support::{Process, Relay, ask, eventually};
+use crate::support::{Process, Relay, TokenFile, ask, eventually};
 
 const BILLING: &str = "billing-0123456789abcdef";
 const ANY: &str = "any-0123456789abcdef-any";
@@ -22,12 +22,11 @@ struct Guarded {
 impl Guarded {
     fn new() -> Guarded {
         let directory = tempfile::tempdir().expect("a directory");
-        let tokens = directory.path().join("tokens");
-        fs::write(&tokens, format!("{BILLING} billing\n{ANY} *\n")).expect("a file");
+        let tokens =
+            TokenFile::new(&[("billing", "agent:billing", BILLING), ("any", "agent", ANY)]);
         let api = echo();
         let address = api.address().to_string();
-        let tokens = tokens.to_str().expect("UTF-8");
-        let relay = Relay::start(&["--socket-tokens", tokens, "--socket-api", &address]);
+        let relay = Relay::start(&["--tokens", tokens.path(), "--socket-api", &address]);
         Guarded { api, relay, directory }
     }
 
@@ -44,7 +43,7 @@ impl Guarded {
         if let Some(file) = file {
             command.arg("--token-file").arg(file);
         }
-        command.env("RDV_CLIENT_CONFIG", "/dev/null").env("RDV_SOCKET_TOKEN", variable);
+        command.env("RDV_CLIENT_CONFIG", "/dev/null").env("RDV_TOKEN", variable);
         // The name is reserved for a while for the owner of its secret.
         command.env("RDV_SOCKET_SECRET", "the same each time");
         Process::start(command)
@@ -78,7 +77,7 @@ fn an_invalid_token_is_refused_permanently_with_the_reason() {
     let wrong = guarded.file("another-0123456789abcdef");
     let api = url(&guarded.api);
     for (name, arguments, file, variable, hint) in [
-        ("none", &["expose", "billing", &api][..], None, "", "Agents need a token"),
+        ("none", &["expose", "billing", &api][..], None, "", "A token with the scope agent"),
         ("a wrong one", &["expose", "billing", &api], Some(&*wrong), "", "--token-file"),
         (
             "for another name",
@@ -87,8 +86,8 @@ fn an_invalid_token_is_refused_permanently_with_the_reason() {
             BILLING,
             "not valid for the requested",
         ),
-        ("none to call", &["call", "GET", "/"], None, "", "Agents need a token"),
-        ("a wrong one to call", &["call", "GET", "/"], Some(&*wrong), "", "Agents need a token"),
+        ("none to call", &["call", "GET", "/"], None, "", "A token with the scope agent"),
+        ("a wrong one to call", &["call", "GET", "/"], Some(&*wrong), "", "not valid here"),
     ] {
         let finished = guarded.command(arguments, file, variable).finish();
         assert_eq!(finished.status.code(), Some(5), "{name}: {}", finished.stderr);

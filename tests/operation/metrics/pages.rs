@@ -8,12 +8,15 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Framing, Observed, ask};
+use crate::support::{Framing, Observed, TokenFile, ask};
 
 /// A relay with non-zero counters in every family.
 fn busy_relay() -> Observed {
+    let tokens = TokenFile::new(&[("ci", "list", "hush")]);
     let flags = ["--max-streams", "2", "--max-unjoined-streams-per-address", "2"];
-    let relay = Observed::start(&flags);
+    let guarded = ["--tokens", tokens.path(), "--require", "list"];
+    let relay = Observed::start(&[&flags[..], &guarded].concat());
+    relay.exchange(&ask("GET", "/stream").field("Authorization", "Bearer hush"));
     let mut pair = relay.pair(Framing::Chunked);
     pair.pass_first(b"hello");
     pair.complete();

@@ -14,6 +14,7 @@ fn forwarding(body: BodyCarrier) -> Forwarding<'static> {
         peer: IpAddr::from([192, 0, 2, 7]),
         trusted: false,
         underscores: false,
+        authorized: true,
         correlation_id: "made",
         request_id: None,
         body,

@@ -1,9 +1,9 @@
 //! Operations of agents and their callers.
 
-use super::{About, Answer, EMPTY, PLAIN, Tag, ok};
+use super::{About, Answer, EMPTY, PLAIN, TOKENS, Tag, ok};
 use crate::api::{Busy, Denied, Failure};
 
-const AGENT: About = About { tag: Tag::Agents, ..PLAIN };
+const AGENT: About = About { tag: Tag::Agents, security: TOKENS, ..PLAIN };
 
 /// The response to an upgrade.
 const UPGRADED: Answer = Answer {
@@ -30,14 +30,12 @@ pub const ATTACH_OR_LIST: About = About {
     summary: "List the agents, or connect as one",
     description: "The list is for operators, and peers in a `--trusted` network. With `Upgrade: websocket` the \
                   client becomes an agent; docs/sockets.md has the protocols.",
-    security: &["agentToken"],
     answers: &[LIST.answers[0], UPGRADED],
     failures: &[
         Failure::Denied(Denied::Agents),
         Failure::Denied(Denied::Attach),
         Failure::Denied(Denied::Origin),
         Failure::BadUpgrade("Send 'Sec-WebSocket-Key' once, with 16 bytes in Base64"),
-        Failure::AgentUnauthorized,
         Failure::AgentForbidden,
         Failure::UpgradeRequired,
         Failure::TooBusy(Busy::Agents),
@@ -55,6 +53,7 @@ pub const ATTACH: About = About {
 
 pub const TUNNEL: About = About {
     id: "addTunnel",
+    security: &[],
     summary: "Add a tunnel of an agent",
     description: "An upgrade with the connection id and the secret of the agent; docs/sockets.md has the protocol.",
     answers: &[Answer { text: "The tunnel.", ..UPGRADED }],

@@ -1,10 +1,10 @@
 //! Operations of streams and paths.
 
-use super::{About, Answer, EMPTY, PLAIN, Tag, ok};
-use crate::api::{Busy, Denied, Failure};
+use super::{About, Answer, EMPTY, PLAIN, STREAM_TOKENS, TOKENS, Tag, ok};
+use crate::api::{Busy, CreationFailure, Denied, Failure};
 use crate::rendezvous::Side;
 
-const STREAM: About = About { tag: Tag::Streams, ..PLAIN };
+const STREAM: About = About { tag: Tag::Streams, security: STREAM_TOKENS, ..PLAIN };
 
 /// The response to an upload.
 const UPLOADED: Answer = Answer {
@@ -34,6 +34,8 @@ pub const CREATE: About = About {
     id: "createStream",
     summary: "Create a stream",
     description: "The waiting time starts now.",
+    parameters: &["Idempotency-Key"],
+    security: TOKENS,
     body: Some("Creation"),
     answers: &[Answer {
         status: 201,
@@ -51,12 +53,17 @@ pub const CREATE: About = About {
         Failure::TooBusy(Busy::AddressUnjoined),
         Failure::TooBusy(Busy::RandomBytes),
         Failure::TooBusy(Busy::Suspended),
+        Failure::Creation(CreationFailure::InvalidKey),
+        Failure::Creation(CreationFailure::IdChosen),
+        Failure::Creation(CreationFailure::IdTaken),
+        Failure::Creation(CreationFailure::KeyReused),
     ],
     ..STREAM
 };
 
 pub const LIST: About = About {
     id: "listStreams",
+    security: TOKENS,
     summary: "List the streams",
     description: "For operators, and peers in a `--trusted` network: oldest stream first.",
     parameters: &["active"],
@@ -190,6 +197,7 @@ pub const RECEIPT: About = About {
 
 pub const PATH_UPLOAD: About = About {
     id: "uploadToPath",
+    security: TOKENS,
     tag: Tag::Paths,
     parameters: &["receivers", "Expect", "Prefer", "X-Piping", "Repr-Digest", "X-Correlation-Id"],
     description: "Waits until a receiver is connected. Of a form, the first part is sent. Errors are text, unless \
@@ -220,6 +228,7 @@ pub const PATH_UPLOAD: About = About {
 
 pub const PATH_DOWNLOAD: About = About {
     id: "downloadFromPath",
+    security: TOKENS,
     tag: Tag::Paths,
     description: "Waits for a sender. Programs that only preview the link get a text.",
     parameters: &["receivers", "download", "Range", "Rdv-Receipt"],
@@ -239,6 +248,7 @@ pub const PATH_DOWNLOAD: About = About {
 
 pub const PATH_EXISTS: About = About {
     id: "checkPath",
+    security: TOKENS,
     tag: Tag::Paths,
     summary: "Check that the path is in use",
     answers: &[Answer { text: "A side is connected.", ..EMPTY }],

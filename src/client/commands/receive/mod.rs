@@ -85,7 +85,7 @@ impl Receive {
 
     pub(super) fn receive(&self, reporter: &Reporter) -> Result<(), Failure> {
         let preferences = Preferences::read()?;
-        let options = self.connecting.options(&preferences)?;
+        let options = self.at.options(&self.connecting, &preferences)?;
         let target = Target::of(self.output.as_deref(), self.extract, self.force)?;
         let origin = self.origin(&options, &preferences)?;
         if let Some(mut announced) = origin.stream.as_ref().and_then(Stream::head) {

@@ -39,6 +39,7 @@ pub struct Send {
 
 /// The arguments common to all inputs.
 #[derive(Args, Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "flags, independent of each other")]
 pub struct Sending {
     /// Existing stream to send through [default: a new one]
     #[arg(long, value_name = "URL|ID")]
@@ -68,10 +69,15 @@ pub struct Sending {
     #[arg(long)]
     pub qr: bool,
 
+    /// Give the receiver a token of its own, in the link: the ID of the stream is not enough
+    #[arg(long, conflicts_with = "stream")]
+    pub private: bool,
+
     /// Timeout for the receiver to confirm that it has stored the data; 0s: do not wait
     ///
     /// Plain clients such as curl do not confirm.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time(Duration::ZERO))]
+    #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "Connection",
+          value_parser = units::time(Duration::ZERO))]
     pub receipt_timeout: Duration,
 
     #[command(flatten)]
@@ -116,7 +122,7 @@ struct TargetStream {
 impl Sending {
     pub(super) fn run(&self, what: &[PathBuf], reporter: &Reporter) -> Result<(), Failure> {
         let preferences = Preferences::read()?;
-        let options = self.connecting.options(&preferences)?;
+        let options = self.at.options(&self.connecting, &preferences)?;
         let mut input = Input::open(what)?;
         let mut upload = Upload::of(self, what, &input)?;
         let mut meeting = self.open_stream(&options, &preferences, &upload, reporter)?;
@@ -178,7 +184,11 @@ impl Sending {
             });
         }
         let relay = self.at.url(preferences)?;
-        let mut request = CreateOptions { ttl: Some(self.ttl), ..CreateOptions::default() };
+        let mut request = CreateOptions {
+            ttl: Some(self.ttl),
+            private: self.private,
+            ..CreateOptions::default()
+        };
         if self.digest {
             request.download_headers.insert(DIGEST_ANNOUNCED.into(), "sha-256".into());
         }

@@ -31,7 +31,7 @@ pub(super) fn print(
     (waits, capped): (Option<Duration>, bool),
     qr: bool,
 ) {
-    let url = stream.url();
+    let url = stream.receiver_url();
     let [rdv, curl] = commands(&url, kind);
     let most = if capped { " (the relay's maximum)" } else { "" };
     let within = waits.map_or(String::new(), |waits| format!(", within {}{most}", rounded(waits)));
@@ -68,6 +68,9 @@ pub(super) fn print(
 }
 
 fn commands(url: &Url, kind: Kind) -> [String; 2] {
+    // Some shells give question marks a meaning.
+    let quote = if url.target.contains('?') { "'" } else { "" };
+    let url = format!("{quote}{url}{quote}");
     match kind {
         Kind::File => [format!("rdv receive {url}"), format!("curl -fOJ {url}")],
         Kind::Archive { zstd: false } => {
@@ -109,6 +112,10 @@ mod tests {
             let said = commands(&url, kind);
             assert!(said[0].contains(rdv) && said[1].contains(curl), "{said:?}");
             assert!(said.iter().all(|command| command.contains("https://relay.example/stream/7")));
+        }
+        let private = "https://relay.example/stream/7?t=1f".parse().unwrap();
+        for command in commands(&private, Kind::File) {
+            assert!(command.ends_with(" 'https://relay.example/stream/7?t=1f'"), "{command}");
         }
     }
 

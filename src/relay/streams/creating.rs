@@ -1,0 +1,91 @@
+//! New streams, and those that the same request created before.
+
+use crate::api::creation::{self, Creation};
+use crate::api::{CreationFailure, Failure};
+use crate::ops::random_ids::RandomIds;
+use crate::relay::http1::{CreateRequest, answer, takes_no_streams};
+use crate::relay::io::{ConnId, Io};
+use crate::rendezvous::{CreationKey, Guard, Registry, Stream};
+use std::net::IpAddr;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// What a client sent to create a stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewStream<'b> {
+    pub request: CreateRequest,
+    pub body: &'b [u8],
+    pub client: IpAddr,
+}
+
+/// Returns the stream that a request creates, or created before, and the waiting time granted to a
+/// client that requested one.
+pub(super) fn open(
+    registry: &mut Registry,
+    ids: &mut RandomIds,
+    io: &Io,
+    NewStream { request, body, client }: NewStream<'_>,
+) -> Result<(Uuid, Option<Duration>), Failure> {
+    let creation = creation::parse(body)?;
+    let granted = creation.ttl_s.map(|seconds| io.settings.granted_ttl(seconds.get()));
+    let key = request.key.map(|request| CreationKey { request, body: creation::body_digest(body) });
+    if let Some(stream) = key.and_then(|key| registry.created_by(&key.request)) {
+        let is_same = stream.key() == key.as_ref();
+        let reused = Failure::Creation(CreationFailure::KeyReused);
+        return if is_same { Ok((stream.id(), granted)) } else { Err(reused) };
+    }
+    if let Some(failure) = takes_no_streams(io) {
+        return Err(failure);
+    }
+    let stream = match creation.id {
+        Some(id) => checked(registry, id, request)?,
+        None => ids.make()?,
+    };
+    let Creation { mut headers, tokens, acked, .. } = creation;
+    if tokens || key.is_some() {
+        let headers = headers.get_or_insert_default();
+        headers.key = key;
+        headers.guard = tokens.then(|| guard(ids)).transpose()?;
+    }
+    let made = registry.create(stream, headers, client, io.now);
+    let key = made.map_err(|full| Failure::TooBusy(full.into()))?;
+    if acked {
+        registry.await_ack(key);
+    }
+    if let Some(deadline) = granted.and_then(|ttl| io.now.monotonic.checked_add(ttl)) {
+        registry.wait_until(key, deadline, io.now);
+    }
+    Ok((stream, granted))
+}
+
+/// Checks that a client can choose this identifier.
+fn checked(registry: &Registry, id: Uuid, request: CreateRequest) -> Result<Uuid, Failure> {
+    if !request.may_choose_id {
+        return Err(Failure::Creation(CreationFailure::IdChosen));
+    }
+    // Those that ended are still shown with their status.
+    if registry.get(id).is_some() {
+        return Err(Failure::Creation(CreationFailure::IdTaken));
+    }
+    Ok(id)
+}
+
+/// Returns new tokens for a stream.
+fn guard(ids: &mut RandomIds) -> Result<Guard, Failure> {
+    Ok(Guard { put: ids.make()?, get: ids.make()?, owner: ids.make()? })
+}
+
+/// Sends the response for a stream that its client created.
+pub(super) fn respond(
+    io: &mut Io,
+    id: ConnId,
+    page: bool,
+    (stream, granted): (&Stream, Option<Duration>),
+) {
+    if let Some(note) = &mut io.conns[id].note {
+        note.concerns(stream.id(), None);
+    }
+    let body = creation::response(stream.id(), stream.guard(), granted);
+    let location = format!("/{}/{}", if page { "s" } else { "stream" }, stream.id());
+    answer::created(io, id, Some(&location), &body);
+}
