@@ -12,7 +12,7 @@ const EXCEPT: [&str; 2] = ["tests/support/skip.rs", "tests/sources/skips.rs"];
 const SKIPS: [&str; 4] = ["skipped: ", "not checked", "nothing is checked", "bind(\"[::1]"];
 
 /// What returns `None` only after a call of `skip`, or of another one of these.
-const SKIPPING: [&str; 9] = [
+const SKIPPING: [&str; 12] = [
     "SmallDisk::mount(",
     "SmallDisk::mount_with(",
     "installed(",
@@ -22,6 +22,9 @@ const SKIPPING: [&str; 9] = [
     "browser(",
     "installation(",
     "Repository::new(",
+    "Haproxy::tcp(",
+    "Haproxy::http(",
+    "Nginx::start(",
 ];
 
 /// The reason of a test that is not run by itself.
