@@ -155,7 +155,10 @@ fn refusal(head: AnswerHead, connection: Connection) -> Error {
 fn message(status: u16, body: &[u8]) -> String {
     let json = serde_json::from_slice::<serde_json::Value>(body).ok();
     let said = json.and_then(|json| json["message"].as_str().map(str::to_owned));
-    let text = said.or_else(|| advice_on_upgrade(status)).unwrap_or_else(|| {
+    // Servers of programs answer with text, proxies with pages.
+    let is_page = body.trim_ascii_start().starts_with(b"<");
+    let of_proxy = || is_page.then(|| advice_on_upgrade(status));
+    let text = said.or_else(|| of_proxy().flatten()).unwrap_or_else(|| {
         String::from_utf8_lossy(body).lines().next().unwrap_or_default().trim().to_owned()
     });
     text.chars().filter(|char| !char.is_control()).take(300).collect()

@@ -213,7 +213,7 @@ fn a_response_of_a_proxy_names_the_setting_to_change_there() {
             assert!(got.stderr.contains(setting), "{command:?}: {}", got.stderr);
         }
     }
-    let url = server("HTTP/1.1 400 x\r\nContent-Length: 4\r\n\r\nhtml");
+    let url = server("HTTP/1.1 400 x\r\nContent-Length: 6\r\n\r\n<html>");
     let got = here.run(&["expose", "8080", "--relay", &url]);
     assert_ended("expose", &got, 5, "proxy_set_header Upgrade");
 }
