@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Transfer", &["send", "receive", "pipe", "status", "cancel"]),
     ("Relay", &["serve", "ctl", "token", "check-config", "print-config", "doctor"]),
-    ("HTTP", &["post", "expose", "call"]),
+    ("HTTP", &["post", "expose", "call", "openapi"]),
     ("Records", &["source", "destination"]),
     ("Shell", &["completions", "man"]),
 ];

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::support::Process;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "call",
     "cancel",
     "check-config",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 17] = [
     "doctor",
     "expose",
     "man",
+    "openapi",
     "pipe",
     "post",
     "print-config",
