@@ -96,6 +96,8 @@ enum Command {
         json: bool,
     },
     /// Print the description of the HTTP API, for generators of clients
+    ///
+    /// It has all that a relay can serve; /openapi.json of a relay has what that one serves.
     Openapi {
         /// Describe the admin listener
         #[arg(long, conflicts_with = "markdown")]
