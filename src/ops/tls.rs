@@ -85,7 +85,7 @@ impl TlsSettings {
     ///
     /// # Errors
     /// Files that do not belong together, or a setting without another that it needs.
-    pub(super) fn prepare(&mut self) -> Result<(), String> {
+    pub fn prepare(&mut self) -> Result<(), String> {
         if self.tls_cert.len() != self.tls_key.len() {
             return Err(format!(
                 "{} tls-cert and {} tls-key: each certificate needs its key, in the same position",

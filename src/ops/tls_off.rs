@@ -35,7 +35,7 @@ impl TlsSettings {
         Vec::new()
     }
 
-    pub(super) fn prepare(&mut self) -> Result<(), String> {
+    pub fn prepare(&mut self) -> Result<(), String> {
         Ok(())
     }
 

@@ -272,6 +272,45 @@ fn what_is_neither_tls_nor_http_is_closed() {
 }
 
 #[test]
+fn invalid_records_end_their_connection_only() {
+    let https = Https::start(&[]);
+    let config = trusting(&https.authority);
+    let record = [&[23, 3, 3, 0, 50][..], &[7; 50]].concat();
+    for records in [1, 2, 100] {
+        let (_, mut socket) = handshake(https.address, "localhost", &config).expect("a handshake");
+        socket.write_all(&record.repeat(records)).expect("records");
+        let mut received = Vec::new();
+        let _ = socket.read_to_end(&mut received);
+        assert_eq!(https.connect().exchange(&ask("GET", "/ping")).status(), 200, "{records}");
+    }
+}
+
+/// A client with an older version only, by another implementation.
+const OLD_CLIENT: &str = "import socket, ssl, sys, warnings
+warnings.simplefilter('ignore')
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+context.set_ciphers('ALL:@SECLEVEL=0')
+context.minimum_version = context.maximum_version = getattr(ssl.TLSVersion, sys.argv[2])
+try:
+    context.wrap_socket(socket.create_connection(('127.0.0.1', int(sys.argv[1]))))
+except ssl.SSLError as error:
+    print(error.reason)";
+
+#[test]
+fn older_versions_are_refused_with_an_alert() {
+    let https = Https::start(&[]);
+    for version in ["TLSv1", "TLSv1_1"] {
+        let port = https.address.port().to_string();
+        let output = Command::new("python3").args(["-c", OLD_CLIENT, &port, version]).output();
+        let output = output.expect("python3");
+        let reason = String::from_utf8_lossy(&output.stdout);
+        assert!(reason.contains("ALERT"), "{version}: {reason} {output:?}");
+        assert_eq!(https.connect().exchange(&ask("GET", "/ping")).status(), 200, "{version}");
+    }
+}
+
+#[test]
 fn handshakes_have_a_deadline_and_a_limit() {
     let https = Https::start(&["--header-timeout", "500ms", "--max-handshakes", "1"]);
     let mut silent = TcpStream::connect(https.address).expect("connect");

@@ -108,7 +108,10 @@ impl ResolvesServerCert for ByName {
         let named = host.and_then(|host| {
             self.0.iter().find(|(certificate, key)| certificate.covers(&host) && supported(key))
         });
-        let chosen = named.or_else(|| self.0.iter().find(|(_, key)| supported(key)));
+        // One that it does not support ends the handshake with the alert that says so.
+        let chosen = named
+            .or_else(|| self.0.iter().find(|(_, key)| supported(key)))
+            .or_else(|| self.0.first());
         chosen.map(|(_, key)| Arc::clone(key))
     }
 }

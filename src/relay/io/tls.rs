@@ -292,12 +292,12 @@ impl TlsSession {
     /// once is lost, as if the connection had been cut.
     pub fn end(&mut self, socket: &Socket) {
         self.advance();
-        let Self { session, sealed, phase, failed, .. } = self;
+        let Self { session, sealed, phase, failed, incomplete, .. } = self;
         if *phase != Phase::Open || *failed {
             return;
         }
         if let Ok(ConnectionState::WriteTraffic(mut traffic)) =
-            session.process_tls_records(&mut []).state
+            session.process_tls_records(incomplete).state
         {
             let from = sealed.len();
             sealed.resize(from + RECORD_MAX.min(OVERHEAD_MAX * 2), 0);
@@ -326,17 +326,27 @@ impl TlsSession {
         sink.filled
     }
 
-    /// Completes what the session has to do without input.
+    /// Completes what the session has to do without further input. It is given the incomplete record
+    /// again, because it knows places in it.
     fn advance(&mut self) {
+        let mut incomplete = std::mem::take(&mut self.incomplete);
         let mut nowhere = Sink { buffer: &mut [], filled: 0, rest: Vec::new() };
-        self.process(&mut [], &mut nowhere);
+        let used = self.process(&mut incomplete, &mut nowhere);
         debug_assert!(nowhere.rest.is_empty(), "without input there is nothing to decrypt");
+        incomplete.drain(..used);
+        self.incomplete = incomplete;
     }
 
     /// Processes records until more input is needed; returns how many bytes of them are done.
     fn process(&mut self, wire: &mut [u8], sink: &mut Sink<'_>) -> usize {
+        if self.failed {
+            return wire.len();
+        }
         let mut used = 0;
         loop {
+            // After an error the alert that explains it is left, and nothing else: a session that
+            // failed must not see a record again.
+            let last = self.failed;
             let UnbufferedStatus { discard, state } =
                 self.session.process_tls_records(&mut wire[used..]);
             let more = match state {
@@ -377,13 +387,12 @@ impl TlsSession {
                     false
                 }
                 Err(_) => {
-                    // The alert that explains it is next; then the same error again.
-                    let again = std::mem::replace(&mut self.failed, true);
-                    !again
+                    self.failed = true;
+                    true
                 }
             };
             used += discard;
-            if !more {
+            if !more || last {
                 return used;
             }
         }
@@ -393,12 +402,12 @@ impl TlsSession {
     fn seal(&mut self, socket: &Socket, bytes: &[u8]) -> Result<(), Errno> {
         // Key updates are sent first.
         self.advance();
-        let Self { session, sealed, phase, failed, .. } = self;
+        let Self { session, sealed, phase, failed, incomplete, .. } = self;
         if *phase != Phase::Open || *failed {
             return Err(Errno::EPIPE);
         }
         let ConnectionState::WriteTraffic(mut traffic) =
-            session.process_tls_records(&mut []).state.map_err(|_| Errno::EPROTO)?
+            session.process_tls_records(incomplete).state.map_err(|_| Errno::EPROTO)?
         else {
             return Err(Errno::EPIPE);
         };
@@ -484,3 +493,6 @@ impl fmt::Debug for TlsSession {
         write!(f, "TlsSession({phase:?}, ended: {ended}, failed: {failed})")
     }
 }
+
+#[cfg(test)]
+mod tests;
