@@ -124,7 +124,8 @@ struct Serve {
 }
 
 /// The binary requires these features; the library does not.
-const LONG_VERSION: &str = concat!(env!("RDV_VERSION"), "\nfeatures: client, connector, socket");
+const LONG_VERSION: &str =
+    concat!(env!("RDV_VERSION"), "\nfeatures: client, connector, socket, tls");
 
 const NOTES: &str = "\
 Each setting is also read from the environment (--idle-timeout: RDV_IDLE_TIMEOUT) and from the file \

@@ -73,12 +73,10 @@ impl TlsSettings {
         self.acceptor.as_ref()
     }
 
-    /// Returns the certificates by name, and the days until each expires.
-    pub fn days_left(&self, unix_s: i64) -> Vec<(String, f64)> {
+    /// Returns the certificates by name, and the seconds until each expires; negative once it has.
+    pub fn seconds_left(&self, unix_s: i64) -> Vec<(String, i64)> {
         let certificates = self.acceptor.iter().flat_map(Acceptor::certificates);
-        #[allow(clippy::cast_precision_loss, reason = "exact for 285 million years")]
-        let days = |certificate: &Certificate| certificate.seconds_left(unix_s) as f64 / 86400.0;
-        certificates.map(|one| (one.label().to_owned(), days(one))).collect()
+        certificates.map(|one| (one.label().to_owned(), one.seconds_left(unix_s))).collect()
     }
 
     /// Builds what accepts connections from the files.

@@ -31,7 +31,7 @@ impl TlsSettings {
     }
 
     /// Returns none.
-    pub fn days_left(&self, _: i64) -> Vec<(String, f64)> {
+    pub fn seconds_left(&self, _: i64) -> Vec<(String, i64)> {
         Vec::new()
     }
 

@@ -451,7 +451,7 @@ impl EventLoop {
             max_streams: self.io.settings.max_streams,
             dropped_lines: self.io.journal.dropped_lines(),
             out_of_pipes: self.admin.is_out_of_pipes(),
-            certificate_days: self.io.settings.tls.days_left(self.io.now.wall_ms / 1000),
+            certificate_seconds: self.io.settings.tls.seconds_left(self.io.now.wall_ms / 1000),
         };
         let text = self.io.journal.metrics.render(&figures);
         let form = MetricsFormat::accepted(head.fields.all("Accept"));

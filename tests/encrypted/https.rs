@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{
     ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, SupportedProtocolVersion,
 };
 
 use crate::support::{
     ADMIN, Authority, Ending, Framing, Identity, Lineage, Observed, Relay, Wire, ask, assert_error,
-    assert_uploaded, eventually, pattern, stream_of, trusting,
+    assert_uploaded, certified, eventually, https_address, pattern, stream_of, trusting,
 };
 
 /// A relay with HTTPS, and the authority of its certificate.
@@ -58,14 +58,6 @@ fn serve(identities: &[&Identity], flags: &[&str]) -> Command {
     command
 }
 
-fn https_address(relay: &Relay) -> SocketAddr {
-    eventually("HTTPS is announced", || {
-        let printed = relay.process().stdout();
-        let line = printed.lines().find_map(|line| line.split_once("listening on https://"));
-        line.and_then(|(_, address)| address.parse().ok())
-    })
-}
-
 /// A completed handshake with this name, and the session.
 fn handshake(
     address: SocketAddr,
@@ -99,19 +91,6 @@ fn only(version: &'static SupportedProtocolVersion, authority: &Authority) -> Cl
     let builder = ClientConfig::builder_with_provider(provider);
     let builder = builder.with_protocol_versions(&[version]).expect("a version");
     builder.with_root_certificates(roots).with_no_client_auth()
-}
-
-/// A configuration with a client certificate.
-fn certified(authority: &Authority, identity: &Identity) -> Arc<ClientConfig> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(authority.file()).expect("PEM")).expect("a root");
-    let chain = vec![CertificateDer::from_pem_file(identity.certificate()).expect("PEM")];
-    let key = PrivateKeyDer::from_pem_file(identity.key()).expect("PEM");
-    let builder = ClientConfig::builder_with_provider(provider);
-    let builder = builder.with_safe_default_protocol_versions().expect("versions");
-    let config = builder.with_root_certificates(roots).with_client_auth_cert(chain, key);
-    Arc::new(config.expect("a client certificate"))
 }
 
 #[test]
@@ -172,8 +151,8 @@ fn a_client_gets_the_certificate_for_the_host_it_names() {
 #[test]
 fn a_reload_renews_the_certificate_and_keeps_connections() {
     let https = Https::start(&[]);
-    let days = "rdv_tls_certificate_days_left{name=\"localhost\"}";
-    assert!(https.relay.scrape().value(days) > 300.0);
+    let left = "rdv_tls_certificate_remaining_seconds{name=\"localhost\"}";
+    assert!(https.relay.scrape().value(left) > 300.0 * 86400.0);
     let mut kept = https.connect();
     assert_eq!(kept.exchange(&ask("GET", "/ping")).status(), 200);
     let id = https.relay.create();

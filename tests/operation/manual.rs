@@ -100,7 +100,7 @@ fn short_help_of_each_command_fits_a_screen_with_one_line_for_each_setting() {
 fn the_version_names_the_revision_and_the_features() {
     let long = run(&["--version"]);
     let (version, features) = long.split_once('\n').expect("two lines");
-    assert_eq!(features, "features: client, connector, socket\n");
+    assert_eq!(features, "features: client, connector, socket, tls\n");
     assert_eq!(run(&["-V"]).trim_end(), version);
     let number = concat!("rdv ", env!("CARGO_PKG_VERSION"));
     let revision = version.trim_end().strip_prefix(number).expect("the version");

@@ -63,6 +63,7 @@ const RELAY: &[Row] = &[
     Row("too-busy-status", &["400", "599"], &["399", "600"]),
     row("retry-after", SECONDS),
     row("max-agents", COUNTS_FROM_0),
+    row("max-handshakes", COUNTS_FROM_1),
     row("max-agent-requests", COUNTS_FROM_1),
     row("max-tunnels", COUNTS_FROM_0),
     row("agent-timeout", TIMES),

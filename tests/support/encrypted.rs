@@ -11,11 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::poll::{PollFd, PollFlags};
 
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, ConfigBuilder, RootCertStore};
 
-use super::clock::TEST_TIMEOUT;
+use super::clock::{TEST_TIMEOUT, eventually};
+use super::relay::Relay;
 use super::tls::{Authority, Identity};
 
 /// Tickets that a relay sends after a handshake of TLS 1.3.
@@ -87,13 +89,34 @@ impl Certified {
 
 /// A configuration that trusts only this authority.
 pub(crate) fn trusting(authority: &Authority) -> Arc<ClientConfig> {
+    Arc::new(builder(authority).with_no_client_auth())
+}
+
+/// A configuration that trusts only this authority, with a client certificate.
+pub(crate) fn certified(authority: &Authority, identity: &Identity) -> Arc<ClientConfig> {
+    let chain = vec![CertificateDer::from_pem_file(identity.certificate()).expect("PEM")];
+    let key = PrivateKeyDer::from_pem_file(identity.key()).expect("PEM");
+    let config = builder(authority).with_client_auth_cert(chain, key);
+    Arc::new(config.expect("a client certificate"))
+}
+
+fn builder(authority: &Authority) -> ConfigBuilder<ClientConfig, WantsClientCert> {
     let mut roots = RootCertStore::empty();
     let der = CertificateDer::from_pem_file(authority.file()).expect("a certificate");
     roots.add(der).expect("an authority");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider);
     let builder = builder.with_safe_default_protocol_versions().expect("versions");
-    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
+    builder.with_root_certificates(roots)
+}
+
+/// The address on which a relay announced HTTPS.
+pub(crate) fn https_address(relay: &Relay) -> SocketAddr {
+    eventually("HTTPS is announced", || {
+        let printed = relay.process().stdout();
+        let line = printed.lines().find_map(|line| line.split_once("listening on https://"));
+        line.and_then(|(_, address)| address.parse().ok())
+    })
 }
 
 /// The HTTPS address in front of a plain one, and the configuration of its clients.

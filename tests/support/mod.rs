@@ -30,7 +30,7 @@ pub(crate) use body::{chunks, is_pattern, pattern};
 pub(crate) use clock::{TEST_TIMEOUT, eventually, now};
 pub(crate) use closed::{ClosedPort, close};
 pub(crate) use descriptors::Descriptors;
-pub(crate) use encrypted::{Handle, trusting};
+pub(crate) use encrypted::{Handle, certified, https_address, trusting};
 pub(crate) use json::{assert_error, parse};
 pub(crate) use line::{Line, command_in_namespace, run};
 pub(crate) use lineage::{Lineage, await_end_of, is_alive, successors};

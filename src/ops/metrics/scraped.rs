@@ -40,8 +40,8 @@ pub struct RelayStats<'f> {
     pub dropped_lines: u64,
     /// Whether no pipe is free, nor can be freed.
     pub out_of_pipes: bool,
-    /// The certificates by name, and the days until each expires.
-    pub certificate_days: Vec<(String, f64)>,
+    /// The certificates by name, and the seconds until each expires.
+    pub certificate_seconds: Vec<(String, i64)>,
 }
 
 /// The metrics that are set at a scrape.
@@ -59,7 +59,7 @@ pub(super) struct Scraped {
     max_streams: Gauge,
     dropped_lines: Counter,
     degraded: [Gauge; DEGRADED_REASONS.len()],
-    certificate_days: Family<[(&'static str, String); 1], AnyGauge<f64, AtomicU64>>,
+    certificate_seconds: Family<[(&'static str, String); 1], AnyGauge>,
     cpu_seconds: Counter<f64, AtomicU64>,
     resident: Gauge,
     open_descriptors: Gauge,
@@ -73,11 +73,12 @@ impl Scraped {
         let states = StreamState::ALL.map(StreamState::name);
         let ends = std::array::from_fn(|end| states[StreamState::ACTIVE + end]);
         let phases = ConnPhase::ALL.map(ConnPhase::name);
-        let certificate_days = Family::default();
-        registry.register(
-            "rdv_tls_certificate_days_left",
-            "Days until a certificate of the relay expires; negative once it has",
-            Family::clone(&certificate_days),
+        let certificate_seconds = Family::default();
+        registry.register_with_unit(
+            "rdv_tls_certificate_remaining",
+            "Time until a certificate of the relay expires; negative once it has",
+            Unit::Seconds,
+            Family::clone(&certificate_seconds),
         );
         Self {
             streams: family(registry, STREAMS, "state", states),
@@ -112,7 +113,7 @@ impl Scraped {
                 "Lines of the access log that were dropped because its writer did not keep up",
             ),
             degraded: family(registry, DEGRADED, "reason", DEGRADED_REASONS),
-            certificate_days,
+            certificate_seconds,
             cpu_seconds: cpu_seconds(registry),
             resident: byte_gauge(
                 registry,
@@ -146,9 +147,9 @@ impl Scraped {
         take_over(&self.dropped_lines, figures.dropped_lines);
         set_all(&self.degraded, &[usize::from(figures.out_of_pipes)]);
         // Those that were replaced have no series any more.
-        self.certificate_days.clear();
-        for (name, days) in &figures.certificate_days {
-            self.certificate_days.get_or_create_owned(&[("name", name.clone())]).set(*days);
+        self.certificate_seconds.clear();
+        for (name, seconds) in &figures.certificate_seconds {
+            self.certificate_seconds.get_or_create_owned(&[("name", name.clone())]).set(*seconds);
         }
         self.take_process(&Process::read());
     }

@@ -14,7 +14,7 @@ fn figures(tally: &StateCounts) -> RelayStats<'_> {
         max_streams: 200,
         dropped_lines: 11,
         out_of_pipes: true,
-        certificate_days: vec![("relay.example".into(), 29.5)],
+        certificate_seconds: vec![("relay.example".into(), 2_500_000)],
     }
 }
 

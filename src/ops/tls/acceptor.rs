@@ -108,7 +108,7 @@ impl ResolvesServerCert for ByName {
         let named = host.and_then(|host| {
             self.0.iter().find(|(certificate, key)| certificate.covers(&host) && supported(key))
         });
-        // One that it does not support ends the handshake with the alert that says so.
+        // One that it does not support ends the handshake with an alert.
         let chosen = named
             .or_else(|| self.0.iter().find(|(_, key)| supported(key)))
             .or_else(|| self.0.first());

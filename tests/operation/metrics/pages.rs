@@ -8,14 +8,25 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Framing, Observed, TokenFile, ask};
+use crate::support::{
+    Authority, Framing, Observed, TokenFile, Wire, ask, certified, https_address,
+};
 
 /// A relay with non-zero counters in every family.
 fn busy_relay() -> Observed {
     let tokens = TokenFile::new(&[("ci", "list", "hush")]);
     let flags = ["--max-streams", "2", "--max-unjoined-streams-per-address", "2"];
     let guarded = ["--tokens", tokens.path(), "--require", "list"];
-    let relay = Observed::start(&[&flags[..], &guarded].concat());
+    let (authority, clients) = (Authority::new(), Authority::named("clients"));
+    let (own, client) = (authority.server("localhost"), clients.client("ci"));
+    let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    let files = [text(own.certificate()), text(own.key()), text(&clients.file())];
+    let tls = ["--tls-listen", "127.0.0.1:0", "--tls-cert", &files[0], "--tls-key", &files[1]];
+    let certified_by = ["--tls-client-ca", &files[2]];
+    let relay = Observed::start(&[&flags[..], &guarded, &tls, &certified_by].concat());
+    let config = certified(&authority, &client);
+    let mut encrypted = Wire::encrypted(https_address(&relay), config);
+    assert_eq!(encrypted.exchange(&ask("GET", "/ping")).status(), 200);
     relay.exchange(&ask("GET", "/stream").field("Authorization", "Bearer hush"));
     let mut pair = relay.pair(Framing::Chunked);
     pair.pass_first(b"hello");

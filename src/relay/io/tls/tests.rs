@@ -96,7 +96,7 @@ impl Pair {
         }
     }
 
-    /// Lets the client read what the server sent.
+    /// Reads on the client what the server sent.
     fn take_answers(&mut self) {
         let mut bytes = vec![0; 1 << 16];
         while let Ok(count) = self.wire.read(&mut bytes)
