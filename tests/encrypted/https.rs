@@ -323,6 +323,37 @@ fn requests_on_plain_listeners_are_redirected() {
 }
 
 #[test]
+fn a_proxy_header_precedes_the_handshake() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = directory.path().join("access.log");
+    let https = Https::start(&[
+        "--proxy-protocol=required",
+        "--trusted-proxies=127.0.0.1",
+        "--access-log",
+        log.to_str().expect("UTF-8"),
+        "--access-log-format",
+        "%a %U %{tls_version}X",
+    ]);
+    for at_once in [true, false] {
+        let config = trusting(&https.authority);
+        let name = ServerName::try_from("localhost").expect("a name");
+        let mut session = ClientConnection::new(config, name).expect("a session");
+        let mut socket = TcpStream::connect(https.address).expect("connect");
+        let mut first = b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 443\r\n".to_vec();
+        if at_once {
+            session.write_tls(&mut first).expect("a client hello");
+        }
+        socket.write_all(&first).expect("a PROXY header");
+        let text = ping(&mut session, &mut socket).expect("an end with close_notify");
+        assert!(text.ends_with("pong"), "{at_once}: {text}");
+    }
+    let line = "192.0.2.7 /ping TLSv1.3\n";
+    eventually("two lines", || {
+        fs::read_to_string(&log).ok().filter(|text| *text == line.repeat(2))
+    });
+}
+
+#[test]
 fn each_side_may_use_another_transport() {
     let https = Https::start(&[]);
     let data = pattern(77, 3_000_000);
