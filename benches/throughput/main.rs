@@ -20,6 +20,7 @@ mod records;
 mod result;
 mod roles;
 mod table;
+mod tls;
 mod transfer;
 mod wire;
 

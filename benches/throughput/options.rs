@@ -81,6 +81,8 @@ pub(crate) enum Case {
     EverythingOn,
     /// 1,000 streams through an unprivileged relay
     Unprivileged,
+    /// One stream, 100 streams and connections with TLS, compared with proxies
+    Tls,
     /// `rdv send` to `rdv receive`, compared with curl
     Clients,
     /// Memory of the library's upload of 10 GiB
@@ -153,6 +155,9 @@ pub(crate) enum Role {
     /// Sends requests over kept-alive connections, the next one after each response
     #[command(hide = true)]
     Push(PushArgs),
+    /// Opens connections and sends one request over each
+    #[command(hide = true)]
+    Connect(ConnectArgs),
     /// Counts the records on standard input
     #[command(hide = true)]
     Count(CountArgs),
@@ -184,6 +189,23 @@ pub(crate) struct PushArgs {
     /// Stop after this time, in milliseconds
     #[arg(long)]
     pub(crate) millis: Option<u64>,
+}
+
+/// Connections to open.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ConnectArgs {
+    /// Address of the server
+    #[arg(long)]
+    pub(crate) server: SocketAddr,
+    /// Use TLS, with this certificate of the server
+    #[arg(long)]
+    pub(crate) tls: Option<PathBuf>,
+    /// Resume the session of an earlier connection
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Stop after this time, in milliseconds
+    #[arg(long)]
+    pub(crate) millis: u64,
 }
 
 /// How to count records.
@@ -244,6 +266,9 @@ pub(crate) struct TransferArgs {
     /// Address of the relay
     #[arg(long)]
     pub(crate) relay: SocketAddr,
+    /// Use TLS, with this certificate of the relay
+    #[arg(long)]
+    pub(crate) tls: Option<PathBuf>,
     /// Framing of the upload
     #[arg(long)]
     pub(crate) framing: Framing,

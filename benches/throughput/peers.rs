@@ -1,5 +1,9 @@
 //! The relays under measurement: how each is started, located and given its streams.
 
+mod proxies;
+
+pub(crate) use proxies::HAPROXY;
+
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -56,6 +60,17 @@ pub(crate) struct Relay {
     pub(crate) pid: Pid,
     kind: Kind,
     process: Option<Worker>,
+    /// Where source and sink connect, if they use TLS.
+    tls: Option<Tls>,
+    /// The relay to which this one, a proxy, passes all requests.
+    backend: Option<Box<Relay>>,
+}
+
+/// An address for TLS.
+struct Tls {
+    address: SocketAddr,
+    /// The file of the certificate, which clients trust.
+    certificate: PathBuf,
 }
 
 /// A build of the relay: its name in tables, and the program.
@@ -194,6 +209,8 @@ impl Bench {
             pid,
             kind: Kind::AnyName,
             process: Some(process),
+            tls: None,
+            backend: None,
         })
     }
 
@@ -255,7 +272,8 @@ impl Bench {
         retry(deadline, || Ok(TcpStream::connect(address)?))
             .map_err(|error| failure(format!("{name}: {error}: {}", log_end(&log))))?;
         let pid = process.pid();
-        Ok(Relay { name: name.to_owned(), address, pid, kind, process: Some(process) })
+        let (name, process) = (name.to_owned(), Some(process));
+        Ok(Relay { name, address, pid, kind, process, tls: None, backend: None })
     }
 
     /// The relays named on the command line.
@@ -266,6 +284,8 @@ impl Bench {
             pid: Pid::from_raw(peer.pid),
             kind: Kind::AnyName,
             process: None,
+            tls: None,
+            backend: None,
         })
     }
 }
@@ -297,14 +317,30 @@ impl Relay {
         }
     }
 
+    /// Where source and sink connect.
+    pub(crate) fn client_address(&self) -> SocketAddr {
+        self.tls.as_ref().map_or(self.address, |tls| tls.address)
+    }
+
+    /// The file of the certificate that source and sink trust, if they use TLS.
+    pub(crate) fn certificate(&self) -> Option<&Path> {
+        self.tls.as_ref().map(|tls| tls.certificate.as_path())
+    }
+
+    /// Its process, and that of the relay to which it passes requests.
+    pub(crate) fn pids(&self) -> impl Iterator<Item = Pid> {
+        std::iter::once(self.pid).chain(self.backend.as_ref().map(|backend| backend.pid))
+    }
+
     /// CPU time used so far.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        measure::cpu(self.pid)
+        self.pids().map(measure::cpu).sum()
     }
 
     /// Returns an error if the relay exited.
     pub(crate) fn check_alive(&mut self) -> Result<()> {
-        self.process.as_mut().map_or(Ok(()), Worker::check_alive)
+        self.process.as_mut().map_or(Ok(()), Worker::check_alive)?;
+        self.backend.as_mut().map_or(Ok(()), |backend| backend.check_alive())
     }
 }
 

@@ -181,7 +181,10 @@ impl Bench {
             Some(link) => link.far_command(&program),
             None => Command::new(program),
         };
-        command.args([role, "--relay", &relay.address.to_string()]);
+        command.args([role, "--relay", &relay.client_address().to_string()]);
+        if let Some(certificate) = relay.certificate() {
+            command.arg("--tls").arg(certificate);
+        }
         command.args(["--framing", &load.framing.to_string()]);
         command.args(["--length", &load.length.to_string(), "--mode", mode.name()]);
         if self.options.smoke {
@@ -216,7 +219,9 @@ impl Bench {
     fn traced_calls(&self, strace: &str, relay: &mut Relay, load: &Load) -> Result<f64> {
         let deadline = Deadline::after(TIMEOUT);
         let output = self.scratch("strace.txt");
-        let script = format!("exec {strace} -c -f -p {} -o {} 2>&1", relay.pid, output.display());
+        let pids: Vec<String> = relay.pids().map(|pid| format!("-p {pid}")).collect();
+        let pids = pids.join(" ");
+        let script = format!("exec {strace} -c -f {pids} -o {} 2>&1", output.display());
         let tracer = Worker::start("strace", Command::new("sh").args(["-c", &script]), "")?;
         tracer.expect("attached", deadline)?;
         let sample = self.transfer(relay, load);

@@ -12,6 +12,7 @@ mod records;
 mod records_memory;
 mod small;
 mod stalled;
+mod tls;
 mod transfers;
 mod trickle;
 mod upload_memory;
@@ -23,7 +24,7 @@ use crate::peers::{Bench, Relay};
 use crate::table::{self, Report};
 
 /// All cases, in the order in which they run.
-pub(crate) const ALL: [Case; 19] = [
+pub(crate) const ALL: [Case; 20] = [
     Case::OneStream,
     Case::HundredStreams,
     Case::ThousandStreams,
@@ -38,6 +39,7 @@ pub(crate) const ALL: [Case; 19] = [
     Case::Stalled,
     Case::EverythingOn,
     Case::Unprivileged,
+    Case::Tls,
     Case::Clients,
     Case::UploadMemory,
     Case::Calls,
@@ -62,6 +64,7 @@ pub(crate) fn run(case: Case, bench: &Bench, report: &mut Report) -> Result<()> 
         Case::Stalled => stalled::run(bench, report),
         Case::EverythingOn => everything::run(bench, report)?,
         Case::Unprivileged => transfers::unprivileged(bench, report),
+        Case::Tls => tls::run(bench, report)?,
         Case::Clients => clients::run(bench, report)?,
         Case::UploadMemory => upload_memory::run(bench, report)?,
         Case::Calls => calls::run(bench, report)?,

@@ -1,6 +1,7 @@
 //! Roles of this program in processes that it starts: the processes of a measurement.
 
 pub(crate) mod buffer;
+pub(crate) mod connect;
 pub(crate) mod count;
 pub(crate) mod fill;
 pub(crate) mod push;
@@ -20,6 +21,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::Result;
 use crate::options::{Role, TransferArgs};
+use crate::tls::{self, Connection};
 
 /// Segment size of stalled streams, that of Ethernet, and size of their socket buffers: with those
 /// of loopback the sockets towards a sink that reads nothing hold 4 MiB and more.
@@ -40,6 +42,7 @@ pub(crate) fn run(role: &Role) -> Result<()> {
         Role::Discard => upload::discard(),
         Role::Source(task) => source::run(task, &ids()?),
         Role::Sink(task) => sink::run(task, &ids()?),
+        Role::Connect(task) => connect::run(task),
         Role::Push(task) => push::run(task),
         Role::Count(task) => count::run(task),
     }
@@ -51,8 +54,13 @@ fn ids() -> io::Result<Vec<String>> {
     lines.take_while(|line| !line.as_ref().is_ok_and(String::is_empty)).collect()
 }
 
-/// Connects to the relay.
-fn connect(task: &TransferArgs) -> io::Result<TcpStream> {
+/// Opens connections to the relay.
+fn open(task: &TransferArgs, count: usize) -> Result<Vec<Connection>> {
+    let config = task.tls.as_ref().map(|file| tls::client_config(file, false)).transpose()?;
+    (0..count).map(|_| Connection::begin(socket(task)?, config.as_ref())).collect()
+}
+
+fn socket(task: &TransferArgs) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(task.relay), Type::STREAM, None)?;
     if task.stalled {
         socket.set_tcp_mss(STALLED_SEGMENT_BYTES)?;

@@ -1,16 +1,17 @@
 //! The sink: downloads all streams at once, and prints the time of each end.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::net::TcpListener;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::socket::{MsgFlags, recv};
 
-use super::{connect, report, wait};
+use super::{open, report, wait};
 use crate::chunks::Decoder;
 use crate::measure::now;
 use crate::options::{SinkMode, TransferArgs};
+use crate::tls::Connection;
 use crate::wire::{Body, Framing, LAST_CHUNK, Verifier};
 use crate::{Result, failure};
 
@@ -21,7 +22,7 @@ const DROP_BYTES: usize = 1 << 20;
 
 /// One download.
 struct Download {
-    socket: TcpStream,
+    socket: Connection,
     /// The part of the head read so far, until it is complete.
     head: Option<Vec<u8>>,
     received: ReceivedBody,
@@ -46,8 +47,10 @@ pub(crate) fn run(task: &TransferArgs, ids: &[String]) -> Result<()> {
         Some(address) => {
             let listener = TcpListener::bind(address)?;
             report("ready");
-            let accepted: Result<Vec<_>, io::Error> =
-                ids.iter().map(|_| listener.accept().map(|(socket, _)| socket)).collect();
+            let accepted: Result<Vec<_>, io::Error> = ids
+                .iter()
+                .map(|_| listener.accept().map(|(socket, _)| Connection::Plain(socket)))
+                .collect();
             accepted?
         }
         None => request(task, ids)?,
@@ -69,15 +72,13 @@ pub(crate) fn run(task: &TransferArgs, ids: &[String]) -> Result<()> {
 }
 
 /// Connects to the relay and requests each stream.
-fn request(task: &TransferArgs, ids: &[String]) -> Result<Vec<TcpStream>> {
-    let mut sockets = Vec::new();
-    for id in ids {
-        let mut socket = connect(task)?;
+fn request(task: &TransferArgs, ids: &[String]) -> Result<Vec<Connection>> {
+    let mut sockets = open(task, ids.len())?;
+    for (socket, id) in sockets.iter_mut().zip(ids) {
         let host = task.relay;
         let head =
             format!("GET /stream/{id} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         socket.write_all(head.as_bytes())?;
-        sockets.push(socket);
     }
     report("ready");
     Ok(sockets)
@@ -87,7 +88,7 @@ fn request(task: &TransferArgs, ids: &[String]) -> Result<Vec<TcpStream>> {
 fn interleave(downloads: &mut [Download], buffer: &mut [u8]) -> Result<()> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     for (index, download) in downloads.iter().enumerate() {
-        download.socket.set_nonblocking(true)?;
+        download.socket.socket().set_nonblocking(true)?;
         epoll.add(&download.socket, EpollEvent::new(EpollFlags::EPOLLIN, index as u64))?;
     }
     let mut open = downloads.len();
@@ -96,7 +97,7 @@ fn interleave(downloads: &mut [Download], buffer: &mut [u8]) -> Result<()> {
         let count = wait(&epoll, &mut events)?;
         for event in &events[..count] {
             let index = usize::try_from(event.data())?;
-            if downloads[index].step(index, buffer)? {
+            if downloads[index].steps(index, buffer)? {
                 epoll.delete(&downloads[index].socket)?;
                 open -= 1;
             }
@@ -106,7 +107,7 @@ fn interleave(downloads: &mut [Download], buffer: &mut [u8]) -> Result<()> {
 }
 
 impl Download {
-    fn new(socket: TcpStream, task: &TransferArgs, index: usize) -> Self {
+    fn new(socket: Connection, task: &TransferArgs, index: usize) -> Self {
         let body = task.body(index);
         let received = ReceivedBody {
             body,
@@ -117,6 +118,16 @@ impl Download {
             decoder: Decoder::new(),
         };
         Self { socket, head: Some(Vec::new()), received, must_respond: task.listen.is_some() }
+    }
+
+    /// Makes one system call, and takes all bytes that it received.
+    fn steps(&mut self, index: usize, buffer: &mut [u8]) -> Result<bool> {
+        loop {
+            let ended = self.step(index, buffer)?;
+            if ended || !self.socket.has_received() {
+                return Ok(ended);
+            }
+        }
     }
 
     /// Makes one system call; returns true at the end of the body.
@@ -167,20 +178,34 @@ impl Download {
     }
 
     fn read_body(&mut self, buffer: &mut [u8]) -> Result<bool> {
-        let (flags, bytes) = match usize::try_from(self.received.droppable())? {
-            0 => (MsgFlags::empty(), READ_BYTES),
-            droppable => (MsgFlags::MSG_TRUNC, droppable.min(DROP_BYTES)),
+        let droppable = match &self.socket {
+            Connection::Plain(_) => usize::try_from(self.received.droppable())?,
+            Connection::Tls(_) => 0,
         };
-        let bytes = &mut buffer[..bytes];
-        match recv(self.socket.as_raw_fd(), bytes, flags) {
-            Err(nix::Error::EAGAIN | nix::Error::EINTR) => return Ok(false),
+        if droppable > 0 {
+            let bytes = &mut buffer[..droppable.min(DROP_BYTES)];
+            match recv(self.socket.as_fd().as_raw_fd(), bytes, MsgFlags::MSG_TRUNC) {
+                Err(nix::Error::EAGAIN | nix::Error::EINTR) => return Ok(false),
+                Err(error) => return Err(error.into()),
+                Ok(0) => return self.received.end().map(|()| true),
+                Ok(count) => self.received.wire_bytes += count as u64,
+            }
+            return Ok(self.received.complete());
+        }
+        let bytes = &mut buffer[..READ_BYTES];
+        match self.socket.read(bytes) {
+            Err(error) if is_temporary(&error) => return Ok(false),
             Err(error) => return Err(error.into()),
             Ok(0) => return self.received.end().map(|()| true),
-            Ok(count) if flags == MsgFlags::MSG_TRUNC => self.received.wire_bytes += count as u64,
             Ok(count) => self.received.read(&bytes[..count])?,
         }
         Ok(self.received.complete())
     }
+}
+
+/// Whether the same call can succeed later.
+fn is_temporary(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 impl ReceivedBody {

@@ -1,7 +1,6 @@
 //! The source: uploads to all streams at once, 256 KiB per write, and requires a 200 for each.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::rc::Rc;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
@@ -9,12 +8,13 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use super::{report, wait};
 use crate::measure::now;
 use crate::options::TransferArgs;
+use crate::tls::Connection;
 use crate::wire::{LAST_CHUNK, WRITE_BYTES, Wire};
 use crate::{Result, failure};
 
 /// One upload.
 struct Upload {
-    socket: TcpStream,
+    socket: Connection,
     wire: Rc<Wire>,
     position: u64,
     response: Vec<u8>,
@@ -45,21 +45,19 @@ pub(crate) fn run(task: &TransferArgs, ids: &[String]) -> Result<()> {
 
 fn connect(task: &TransferArgs, ids: &[String]) -> Result<Vec<Upload>> {
     let shared = Rc::new(Wire::new(task.body(0)));
-    (0..ids.len())
-        .map(|index| {
-            let wire =
-                if task.distinct { Rc::new(Wire::new(task.body(index))) } else { shared.clone() };
-            let socket = super::connect(task)?;
-            Ok(Upload { socket, wire, position: 0, response: Vec::new() })
-        })
-        .collect()
+    let upload = |(index, socket)| {
+        let wire =
+            if task.distinct { Rc::new(Wire::new(task.body(index))) } else { shared.clone() };
+        Upload { socket, wire, position: 0, response: Vec::new() }
+    };
+    Ok(super::open(task, ids.len())?.into_iter().enumerate().map(upload).collect())
 }
 
 /// One write or read per upload and round, so that all have the same share.
 fn interleave(uploads: &mut [Upload]) -> Result<()> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     for (index, upload) in uploads.iter().enumerate() {
-        upload.socket.set_nonblocking(true)?;
+        upload.socket.socket().set_nonblocking(true)?;
         epoll.add(&upload.socket, EpollEvent::new(EpollFlags::EPOLLOUT, index as u64))?;
     }
     let mut open = uploads.len();
@@ -87,7 +85,7 @@ fn interleave(uploads: &mut [Upload]) -> Result<()> {
 
 impl Upload {
     fn sent(&self) -> bool {
-        self.position == self.wire.len()
+        self.position == self.wire.len() && !self.socket.has_unsent()
     }
 
     /// Makes one system call.
