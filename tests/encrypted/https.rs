@@ -21,15 +21,15 @@ use crate::support::{
 };
 
 /// A relay with HTTPS, and the authority of its certificate.
-struct Https {
-    relay: Observed,
-    authority: Authority,
+pub(crate) struct Https {
+    pub(crate) relay: Observed,
+    pub(crate) authority: Authority,
     identity: Identity,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Https {
-    fn start(flags: &[&str]) -> Https {
+    pub(crate) fn start(flags: &[&str]) -> Https {
         let authority = Authority::new();
         let identity = authority.server("localhost");
         let relay = Observed::of(Relay::from_command(serve(&[&identity], flags), 1));
@@ -37,11 +37,11 @@ impl Https {
         Https { relay, authority, identity, address }
     }
 
-    fn connect(&self) -> Wire {
+    pub(crate) fn connect(&self) -> Wire {
         Wire::encrypted(self.address, trusting(&self.authority))
     }
 
-    fn handshakes(result: &str) -> String {
+    pub(crate) fn handshakes(result: &str) -> String {
         format!("rdv_tls_handshakes_total{{result=\"{result}\"}}")
     }
 }
@@ -59,7 +59,7 @@ fn serve(identities: &[&Identity], flags: &[&str]) -> Command {
 }
 
 /// A completed handshake with this name, and the session.
-fn handshake(
+pub(crate) fn handshake(
     address: SocketAddr,
     name: &str,
     config: &Arc<ClientConfig>,

@@ -22,6 +22,7 @@ mod limits;
 mod phases;
 #[path = "../protocol/receipts.rs"]
 mod receipts;
+mod records;
 #[path = "../protocol/rendezvous.rs"]
 mod rendezvous;
 #[path = "../protocol/status.rs"]

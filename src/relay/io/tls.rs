@@ -131,9 +131,9 @@ impl TlsSession {
         self.incomplete.len() + self.plain.len() - self.plain_taken
     }
 
-    /// Whether neither the socket nor the session had more bytes after the last read.
+    /// Whether neither the socket nor the session had more bytes after the last read, nor an end.
     pub fn is_drained(&self) -> bool {
-        self.drained && self.plain.is_empty()
+        self.drained && self.plain.is_empty() && !self.ended
     }
 
     /// Returns how many encrypted bytes the socket has not taken.
@@ -152,11 +152,15 @@ impl TlsSession {
         let begins = self.phase == Phase::New;
         let fed = begins && !self.incomplete.is_empty();
         let room = self.incomplete.len() + RECORD_MAX;
+        self.drained = true;
         let received = WIRE.with_borrow_mut(|wire| {
             let filled = self.begin_receiving(wire);
             let result = copy::read(socket, &mut wire[filled..room]);
             let count = match result {
-                Ok(Read::Moved(count)) => count,
+                Ok(Read::Moved(count)) => {
+                    self.drained = filled + count < room;
+                    count
+                }
                 Ok(Read::Blocked) if fed => 0,
                 Ok(Read::Blocked | Read::Eof) | Err(_) => {
                     self.incomplete = wire[..filled].to_vec();
@@ -210,7 +214,10 @@ impl TlsSession {
                 return Ok(Read::Eof);
             }
             // Records for more than the caller has room for would have to be kept here.
-            let room = buffer.len().clamp(RECORD_MAX, SEAL_MAX).max(self.incomplete.len() + 1);
+            let room = buffer.len().clamp(RECORD_MAX, SEAL_MAX);
+            let kept = self.incomplete.len();
+            // More than a record is kept of a handshake message in pieces only.
+            let room = if kept < room { room } else { kept + RECORD_MAX };
             let (received, moved) = WIRE.with_borrow_mut(|wire| {
                 let filled = self.begin_receiving(wire);
                 let received = copy::read(socket, &mut wire[filled..room]);
@@ -326,8 +333,8 @@ impl TlsSession {
         sink.filled
     }
 
-    /// Completes what the session has to do without further input. It is given the incomplete record
-    /// again, because it knows places in it.
+    /// Completes what the session has to do without new input. It refers to the pieces of an
+    /// incomplete handshake message by their places in `incomplete`, and panics without these bytes.
     fn advance(&mut self) {
         let mut incomplete = std::mem::take(&mut self.incomplete);
         let mut nowhere = Sink { buffer: &mut [], filled: 0, rest: Vec::new() };

@@ -45,7 +45,8 @@ impl Conn {
         }
         let result = tls.handshake(&self.socket);
         match &result {
-            Handshake::Blocked => self.readable = false,
+            // A flight may be longer than what was read of it.
+            Handshake::Blocked => self.drained_of_input(),
             Handshake::Plain(bytes) => {
                 self.carry.clone_from(bytes);
                 self.tls = None;
