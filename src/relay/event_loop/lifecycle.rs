@@ -230,8 +230,9 @@ impl EventLoop {
         self.agents.drain(&mut self.io);
         for id in self.clients_ids() {
             let conn = &self.io.conns[id];
-            let reads = matches!(conn.role, Role::Http(Http::Head | Http::Proxy));
+            let reads = matches!(conn.role, Role::Http(Http::Head | Http::Proxy | Http::Handshake));
             if mode == ServingMode::Draining && reads && conn.is_idle() {
+                self.io.conns[id].end_output();
                 self.io.conns.close(id, CloseMode::Orderly);
             }
         }

@@ -1,7 +1,7 @@
 //! A request as far as it has been received, and reading its head. A head is read through one
 //! shared buffer; only leftover bytes, or an incomplete head, stay with its connection.
 
-use super::answer;
+use super::{answer, follow};
 use crate::api::Failure;
 use crate::http::body::BodyDecoder;
 use crate::http::framing::Framing;
@@ -98,7 +98,8 @@ impl HeadReader {
         match result {
             Ok(Read::Moved(_)) => return true,
             Ok(Read::Blocked) => conn.readable = false,
-            Ok(Read::Eof) | Err(_) => io.conns.close(id, CloseMode::Orderly),
+            Ok(Read::Eof) => follow::close_idle(io, id),
+            Err(_) => io.conns.close(id, CloseMode::Orderly),
         }
         false
     }
