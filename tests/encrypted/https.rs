@@ -354,6 +354,23 @@ fn a_proxy_header_precedes_the_handshake() {
 }
 
 #[test]
+fn a_client_with_tls_at_a_proxy_is_not_redirected() {
+    let https = Https::start(&["--http-redirect", "--proxy-protocol", "required"]);
+    // A PROXY header of version 2 for 192.0.2.1; then the field of a client with TLS (0x20).
+    let header = |fields: &[u8]| {
+        let length = u8::try_from(12 + fields.len()).expect("a short header");
+        let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0".to_vec();
+        header.extend([length, 192, 0, 2, 1, 192, 0, 2, 2, 0, 9, 0, 9]);
+        [&header[..], fields].concat()
+    };
+    for (fields, status) in [(&[][..], 308), (&[0x20, 0, 5, 1, 0, 0, 0, 0], 200)] {
+        let mut wire = Wire::connect(https.relay.address());
+        wire.send(header(fields));
+        assert_eq!(wire.exchange(&ask("GET", "/ping")).status(), status, "{fields:?}");
+    }
+}
+
+#[test]
 fn each_side_may_use_another_transport() {
     let https = Https::start(&[]);
     let data = pattern(77, 3_000_000);

@@ -100,7 +100,7 @@ impl EventLoop {
         let (conn, settings) = (&self.io.conns[id], &self.io.settings);
         settings.tls.http_redirect
             && conn.listener == ListenerKind::Public
-            && !conn.is_tls()
+            && !conn.is_secured()
             && !(settings.proxies.includes(conn.peer.ip())
                 && head.fields.get("X-Forwarded-Proto").is_some_and(|scheme| scheme == b"https"))
     }

@@ -21,9 +21,14 @@ impl Conn {
         self.tls.is_some()
     }
 
+    /// Whether its client uses TLS, here or at the proxy that declared it.
+    pub fn is_secured(&self) -> bool {
+        self.is_tls() || self.proxied.as_ref().is_some_and(|client| client.tls.is_some())
+    }
+
     /// Returns the scheme of its URLs.
     pub fn scheme(&self) -> &'static str {
-        if self.is_tls() { "https" } else { "http" }
+        if self.is_secured() { "https" } else { "http" }
     }
 
     /// Returns the TLS session, if it has one.
