@@ -68,6 +68,18 @@ fn a_response_may_be_sent_while_a_handshake_message_is_incomplete() {
 }
 
 #[test]
+fn a_corrupted_record_ends_its_connection_and_no_other() {
+    let https = Https::start(&[]);
+    let mut client = Records::begin(https.address, &https.authority);
+    let mut record = client.record(ContentType::ApplicationData, b"GET /ping");
+    *record.last_mut().expect("a tag") ^= 1;
+    client.socket.write_all(&record).expect("a record");
+    // An alert, then the end.
+    let _ = client.socket.read_to_end(&mut Vec::new());
+    assert_eq!(https.connect().exchange(&ask("GET", "/ping")).status(), 200);
+}
+
+#[test]
 fn a_client_may_send_a_long_chain_of_certificates() {
     let clients = Authority::named("clients");
     let names: Vec<_> = (0..2500).map(|number| format!("client-{number}.example")).collect();
