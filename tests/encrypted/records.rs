@@ -8,8 +8,8 @@ use rcgen::{CertificateParams, ExtendedKeyUsagePurpose};
 use rustls::crypto::cipher::{MessageEncrypter, OutboundChunks, OutboundPlainMessage};
 use rustls::{ClientConfig, ConnectionTrafficSecrets, ContentType, ProtocolVersion};
 
-use super::https::{Https, certified, handshake};
-use crate::support::{Authority, ask, trusting};
+use super::https::{Https, handshake};
+use crate::support::{Authority, ask, certified, trusting};
 
 /// The first bytes of a KeyUpdate (RFC 8446, section 4.6.3), whose last one does not come.
 const PIECE: &[u8] = &[24, 0];

@@ -97,7 +97,7 @@ fn connect(front: &Front) -> StreamOwned<ClientConnection, TcpStream> {
 
 #[test]
 fn an_api_is_called_through_its_socket_and_through_tunnels() {
-    with_each(&["--trusted", "127.0.0.1"], |front| {
+    with_each(&["--trusted-proxies", "127.0.0.1"], |front| {
         for tunnels in [0, 2] {
             let agent = agent(&front, tunnels);
             for client in CLIENTS {

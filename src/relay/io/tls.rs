@@ -336,9 +336,6 @@ impl TlsSession {
     /// Completes what the session has to do without new input. It refers to the pieces of an
     /// incomplete handshake message by their places in `incomplete`, and panics without these bytes.
     fn advance(&mut self) {
-        if self.failed {
-            return;
-        }
         let mut incomplete = std::mem::take(&mut self.incomplete);
         let mut nowhere = Sink { buffer: &mut [], filled: 0, rest: Vec::new() };
         let used = self.process(&mut incomplete, &mut nowhere);
@@ -373,11 +370,8 @@ impl TlsSession {
                             EncodeError::AlreadyEncoded => None,
                         })
                     });
-                    // After an error this is the alert that explains it. What follows is the same
-                    // error, with one more alert.
-                    let more = result.is_ok() && !self.failed;
                     self.failed |= result.is_err();
-                    more
+                    result.is_ok()
                 }
                 Ok(ConnectionState::TransmitTlsData(data)) => {
                     data.done();
