@@ -119,11 +119,13 @@ impl EventLoop {
         let signals = Signals::new(poll.registry(), SIGNALS).map_err(no_events)?;
         let reloader = Reloader::new(sources, poll.registry(), WOKEN).map_err(no_events)?;
         let budget = Budget::claim(&settings);
+        // Without a certificate HTTPS would refuse every client: another program may listen.
+        let tls = if settings.tls.acceptor().is_some() { inherited.tls } else { Vec::new() };
         let listeners = Listeners::open(
             [
                 (Endpoint::Public, inherited.listeners, &settings.listen),
                 (Endpoint::Agents, inherited.agents, &settings.sockets.socket_listen),
-                (Endpoint::Tls, inherited.tls, &settings.tls.tls_listen),
+                (Endpoint::Tls, tls, &settings.tls.tls_listen),
             ],
             settings.congestion_control.as_deref(),
             poll.registry(),

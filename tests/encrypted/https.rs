@@ -432,6 +432,27 @@ fn the_listener_is_handed_over_with_its_certificate() {
 }
 
 #[test]
+fn a_hand_over_to_settings_without_https_ends_it() {
+    let authority = Authority::new();
+    let identity = authority.server("localhost");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("rdv.toml");
+    let (certificate, key) = (identity.certificate(), identity.key());
+    let https =
+        format!("tls-listen = \"127.0.0.1:0\"\ntls-cert = {certificate:?}\ntls-key = {key:?}\n");
+    fs::write(&file, https).expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(&file).args(ADMIN);
+    let first = Relay::from_command(command, 1);
+    let address = https_address(&first);
+    let mut lineage = Lineage { first, successors: Vec::new() };
+    fs::write(&file, "").expect("a file");
+    lineage.hand_over();
+    lineage.await_end_of_first();
+    assert!(TcpStream::connect(address).is_err(), "nothing listens");
+}
+
+#[test]
 fn invalid_certificates_and_settings_are_refused_with_what_to_do() {
     let authority = Authority::new();
     let (one, other) = (authority.server("localhost"), authority.server("localhost"));
