@@ -1,8 +1,8 @@
 //! `rdv`: a rendezvous relay. It connects one HTTP upload to one HTTP download, and the kernel
 //! moves the bytes from socket to socket.
 //!
-//! The library's API is [`client`], [`connector`], [`socket`], [`relay`] and [`ops`]; the first
-//! three are features, all enabled by default. The other modules are internal and may change at any
+//! The library's API is [`client`], [`connector`], [`socket`], [`relay`], [`notify`] and [`ops`]; the
+//! first three are features, all enabled by default. The other modules are internal and may change at any
 //! time.
 //!
 //! Modules import only from those below them:
@@ -10,6 +10,7 @@
 //! | module | content |
 //! |---|---|
 //! | [`connector`] | records: from HTTP requests, and to them |
+//! | [`notify`] | notifications about ended streams, from a thread |
 //! | [`socket`] | HTTP over a WebSocket, for programs at both ends: blocking sockets |
 //! | [`client`] | HTTP client and commands of sender and receiver: blocking sockets |
 //! | [`relay`] | the event loop: the only module with mio and socket2 |
@@ -33,6 +34,8 @@ pub mod fuzzing;
 pub mod http;
 #[doc(hidden)]
 pub mod mux;
+#[cfg(feature = "client")]
+pub mod notify;
 pub mod ops;
 pub mod relay;
 #[doc(hidden)]

@@ -7,6 +7,7 @@ use rdv::client::Ctl;
 use rdv::client::commands::{Cancel, Pipe, Post, Receive, Send, Status};
 use rdv::connector::destination::DestinationCommand;
 use rdv::connector::source::command::Source;
+use rdv::notify::NotifyThread;
 use rdv::ops::manual::{Completions, Manual};
 use rdv::ops::operator_log::OperatorLog;
 use rdv::ops::tokens::TokenCommand;
@@ -242,7 +243,14 @@ fn run(sources: Sources) -> ExitCode {
         log::warn!("{warning}");
     }
     let settings = configuration.settings.clone();
+    let notifier = match NotifyThread::start(&settings.notify) {
+        Ok(notifier) => notifier,
+        Err(error) => return fail(&error, ExitCode::FAILURE),
+    };
     match rdv::relay::serve(configuration, sources, |event_loop| {
+        if let Some(notifier) = notifier {
+            event_loop.notify_through(Box::new(notifier));
+        }
         announce(event_loop, &settings);
     }) {
         Ok(()) => ExitCode::SUCCESS,

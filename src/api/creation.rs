@@ -1,4 +1,5 @@
-//! The body of `POST /stream`: header fields for both responses, a waiting time, and a receipt.
+//! The body of `POST /stream`: header fields for both responses, a waiting time, a receipt, and a URL
+//! to notify.
 
 use super::Failure;
 use super::json::{integer, invalid, kind, object};
@@ -7,6 +8,7 @@ use super::route::parse_id;
 use crate::http::fields::{Fields, is_field_value, is_token};
 use crate::http::head::FIELDS_MAX;
 use crate::http::hop::commands_proxy;
+use crate::http::host::Authority;
 use crate::rendezvous::{Guard, Headers};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -51,6 +53,12 @@ pub struct Creation {
 const ID: &str = "id";
 const TOKENS: &str = "tokens";
 
+/// The member with the URL that is notified of the end.
+pub(super) const NOTIFY_URL: &str = "notify_url";
+
+/// Maximum length of that URL, in bytes.
+const URL_MAX_BYTES: usize = 2048;
+
 /// The field with which a client repeats a request.
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
@@ -70,11 +78,12 @@ pub fn parse(body: &[u8]) -> Result<Creation, Failure> {
     let acked = acked(&members)?;
     let (id, tokens) = (chosen_id(&members)?, tokens(&members)?);
     let headers = Headers {
+        notify_url: notify_url(&members)?,
         download: fields(&mut members, "download_headers")?,
         upload: fields(&mut members, "upload_headers")?,
         ..Headers::default()
     };
-    let empty = headers.download.is_empty() && headers.upload.is_empty();
+    let empty = headers == Headers::default();
     let headers = (!empty).then(|| Box::new(headers));
     Ok(Creation { headers, ttl_s, acked, id, tokens })
 }
@@ -117,6 +126,34 @@ fn tokens(members: &Map<String, Value>) -> Result<bool, Failure> {
         None => Ok(false),
         Some(Value::Bool(tokens)) => Ok(*tokens),
         Some(other) => Err(invalid(format!("{TOKENS} must be true or false, got {other}"))),
+    }
+}
+
+/// Returns the URL to notify. Its host is resolved, and the addresses checked, when it is used.
+fn notify_url(members: &Map<String, Value>) -> Result<Option<Box<str>>, Failure> {
+    let Some(value) = members.get(NOTIFY_URL) else { return Ok(None) };
+    // It may contain a secret, so the errors do not show it.
+    let wrong = |why: &str| Err(invalid(format!("{NOTIFY_URL} {why}")));
+    let Value::String(url) = value else { return wrong("must be a string") };
+    if url.len() > URL_MAX_BYTES || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return wrong(&format!("must be at most {URL_MAX_BYTES} visible ASCII characters"));
+    }
+    let rest = match url.split_once("://") {
+        Some((scheme, rest))
+            if ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) =>
+        {
+            rest
+        }
+        Some(_) | None => return wrong("must begin with https:// or http://"),
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return wrong("must have no user name or password");
+    }
+    let port = |port: Option<&str>| port.is_none_or(|port| port.parse::<u16>().is_ok());
+    match Authority::parse(authority) {
+        Some(parsed) if !parsed.host.is_empty() && port(parsed.port) => Ok(Some((**url).into())),
+        Some(_) | None => wrong("must have a valid host and port"),
     }
 }
 
@@ -168,13 +205,17 @@ pub enum CreationFailure {
     IdTaken,
     /// This client cannot choose an identifier.
     IdChosen,
+    /// This client cannot have notifications sent.
+    NotifyScope,
+    /// The relay sends no notifications.
+    NotifyOff,
 }
 
 impl CreationFailure {
     pub(super) fn status(self) -> u16 {
         match self {
-            Self::InvalidKey => 400,
-            Self::IdChosen => 403,
+            Self::InvalidKey | Self::NotifyOff => 400,
+            Self::IdChosen | Self::NotifyScope => 403,
             Self::IdTaken => 409,
             Self::KeyReused => 422,
         }
@@ -183,7 +224,8 @@ impl CreationFailure {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::InvalidKey => "BadRequestError",
-            Self::IdChosen => "ForbiddenError",
+            Self::IdChosen | Self::NotifyScope => "ForbiddenError",
+            Self::NotifyOff => "InvalidBodyError",
             Self::IdTaken => "StreamExistsError",
             Self::KeyReused => "IdempotencyError",
         }
@@ -195,6 +237,8 @@ impl CreationFailure {
                 "Idempotency-Key must be given once, with 1 to 255 visible characters"
             }
             Self::IdChosen => "Only a token with the scope create can choose the id of a stream",
+            Self::NotifyScope => "Only a token with the scope notify can set notify_url",
+            Self::NotifyOff => "This relay sends no notifications (notify-secret-file)",
             Self::IdTaken => "A stream with this id exists, or ended a short time ago",
             Self::KeyReused => "This Idempotency-Key was used with another body",
         }
@@ -307,6 +351,33 @@ mod tests {
             let message = format!("receipt must be \"acked\" or absent, got {value}");
             let body = format!(r#"{{"receipt":{value}}}"#);
             assert_eq!(parse(body.as_bytes()), Err(Failure::InvalidBody(message)), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_url_to_notify_is_http_without_credentials() {
+        for url in ["https://hooks.example/a?b=c", "HTTP://[::1]:8080", "http://192.0.2.1:1/x"] {
+            let body = format!(r#"{{"notify_url":"{url}"}}"#);
+            let headers = parse(body.as_bytes()).unwrap().headers.unwrap();
+            assert_eq!(headers.notify_url.as_deref(), Some(url));
+        }
+        let long = format!("\"http://h/{}\"", "a".repeat(URL_MAX_BYTES));
+        for (name, value, hint) in [
+            ("no string", "7", "a string"),
+            ("null", "null", "a string"),
+            ("another scheme", "\"ftp://secret.example\"", "https://"),
+            ("a file", "\"file:///etc/secret\"", "https://"),
+            ("no scheme", "\"secret.example\"", "https://"),
+            ("a password", "\"http://me:secret@h/\"", "no user name"),
+            ("no host", "\"http:///secret\"", "valid host"),
+            ("a port beyond the last", "\"http://secret:65536\"", "valid host"),
+            ("a newline", "\"http://h/secret\\r\\nX: y\"", "visible ASCII"),
+            ("a letter outside ASCII", "\"http://h/secret-ü\"", "visible ASCII"),
+            ("too long", &long, "at most 2048"),
+        ] {
+            let refused = parse(format!(r#"{{"notify_url":{value}}}"#).as_bytes());
+            let Err(Failure::InvalidBody(message)) = refused else { panic!("{name}: {refused:?}") };
+            assert!(message.contains(hint) && !message.contains("secret"), "{name}: {message}");
         }
     }
 

@@ -54,6 +54,8 @@ pub fn write(ReleasedStream { stream, creator }: &ReleasedStream, now: Instant) 
         let guard = headers.guard.map(|Guard { put, get, owner }| [put, get, owner]);
         let guard = guard.map(|tokens| tokens.map(|token| token.simple().to_string()));
         members.extend(guard.map(|tokens| ("guard".to_owned(), json!(tokens))));
+        let url = headers.notify_url.as_deref();
+        members.extend(url.map(|url| (creation::NOTIFY_URL.to_owned(), url.into())));
         let key = headers.key.map(|key| [key.request, key.body].map(|digest| hex::encode(&digest)));
         members.extend(key.map(|key| ("key".to_owned(), json!(key))));
     }
@@ -141,6 +143,7 @@ mod tests {
         let guarded = Headers {
             guard: Some(Guard { put, get, owner }),
             key: Some(CreationKey { request: [7; 32], body: [8; 32] }),
+            notify_url: Some("https://hooks.example/?a=b".into()),
             ..Headers::default()
         };
         let report = PeerReport { status: 418, name: "Tea".into(), message: "two\nlines".into() };

@@ -22,12 +22,21 @@ pub enum Scope {
     Call,
     /// Become an agent.
     Agent,
+    /// Have notifications sent to a URL.
+    Notify,
 }
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 6] =
-        [Self::Create, Self::Send, Self::Receive, Self::List, Self::Call, Self::Agent];
+    pub const ALL: [Self; 7] = [
+        Self::Create,
+        Self::Send,
+        Self::Receive,
+        Self::List,
+        Self::Call,
+        Self::Agent,
+        Self::Notify,
+    ];
 
     /// Returns its name, as in settings and in files of tokens.
     pub fn name(self) -> &'static str {
@@ -38,6 +47,7 @@ impl Scope {
             Self::List => "list",
             Self::Call => "call",
             Self::Agent => "agent",
+            Self::Notify => "notify",
         }
     }
 }
@@ -76,7 +86,7 @@ pub struct Grants {
 }
 
 /// The list of scopes, for errors.
-const SCOPES: &str = "create, send, receive, list, call, call:NAME, agent, agent:NAME";
+const SCOPES: &str = "create, send, receive, list, call, call:NAME, agent, agent:NAME, notify";
 
 impl Grants {
     /// Whether it allows this act, for some name at least.
@@ -111,7 +121,7 @@ impl Grants {
         let names = match scope {
             Scope::Agent => Some(&mut self.agents),
             Scope::Call => Some(&mut self.callees),
-            Scope::Create | Scope::Send | Scope::Receive | Scope::List => None,
+            Scope::Create | Scope::Send | Scope::Receive | Scope::List | Scope::Notify => None,
         };
         match (name, names) {
             (None, None) => {}
@@ -157,7 +167,7 @@ impl fmt::Display for Grants {
             let names = match scope {
                 Scope::Agent => &self.agents[..],
                 Scope::Call => &self.callees,
-                Scope::Create | Scope::Send | Scope::Receive | Scope::List => &[],
+                Scope::Create | Scope::Send | Scope::Receive | Scope::List | Scope::Notify => &[],
             };
             if names.iter().all(|name| **name == *ANY) {
                 words.push(scope.to_string());

@@ -79,9 +79,12 @@ impl TokenFailure {
 fn needed(scope: Scope) -> String {
     let more = match scope {
         Scope::Agent => "\"token\" in the metadata",
-        Scope::Create | Scope::Send | Scope::Receive | Scope::List | Scope::Call => {
-            "the token as a password (curl -u :TOKEN)"
-        }
+        Scope::Create
+        | Scope::Send
+        | Scope::Receive
+        | Scope::List
+        | Scope::Call
+        | Scope::Notify => "the token as a password (curl -u :TOKEN)",
     };
     format!(
         "A token with the scope {scope} is needed; send 'Authorization: Bearer TOKEN', or {more}"

@@ -111,7 +111,6 @@ impl Connection {
     }
 
     /// Limits the next request to `timeout` from `start`; another one can follow it.
-    #[cfg(any(feature = "connector", feature = "socket"))]
     pub(crate) fn limit_to(&mut self, start: Instant, timeout: Duration) {
         let end = start.checked_add(timeout);
         self.limit = end.map(|end| (end, timeout));
@@ -219,6 +218,14 @@ impl Connection {
                 Ok(Read::Moved(count)) => {
                     self.inbox.extend_from_slice(&buffer[..count]);
                     self.head = self.reader.take(&mut self.inbox)?;
+                    // A server that sends interim responses without a pause is never waited for.
+                    if let Some((end, timeout)) = self.limit
+                        && self.head.is_none()
+                        && clock::now() >= end
+                    {
+                        let doing = format!("nothing within {timeout:?}");
+                        return Err(Error::network(doing, io::ErrorKind::TimedOut));
+                    }
                 }
                 Ok(Read::Eof) => self.ended = true,
                 Ok(Read::Blocked) => return Ok(Sent::All),

@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use nix::poll::{PollFd, PollFlags};
 use std::io;
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -83,14 +83,23 @@ pub(crate) fn basic(credentials: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(credentials))
 }
 
+/// Returns the addresses of the URL's host, in the resolver's order.
+pub(crate) fn resolve(url: &Url) -> Result<Vec<SocketAddr>, Error> {
+    let resolved = (url.host.as_str(), url.port).to_socket_addrs();
+    resolved
+        .map(Iterator::collect)
+        .map_err(|error| Error::network(format!("cannot resolve {}", url.host), error))
+}
+
 /// Tries the host's addresses in the resolver's order.
 fn connect(url: &Url, options: &Options) -> Result<TcpStream, Error> {
     let failed =
         |error| Error::network(format!("cannot connect to {}", url.host_and_port()), error);
-    let addresses = (url.host.as_str(), url.port)
-        .to_socket_addrs()
-        .map_err(|error| Error::network(format!("cannot resolve {}", url.host), error))?;
-    let socket = tcp::connect(addresses, options.connect_timeout).map_err(failed)?;
+    let addresses = match &options.addresses {
+        Some(addresses) => addresses.clone(),
+        None => resolve(url)?,
+    };
+    let socket = tcp::connect(addresses.into_iter(), options.connect_timeout).map_err(failed)?;
     socket.set_nonblocking(true).map_err(failed)?;
     tcp::unpace_towards_this_machine(&socket).map_err(failed)?;
     Ok(socket)

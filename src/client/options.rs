@@ -5,6 +5,7 @@ use super::outgoing::UNLIMITED;
 use super::proxy::Proxies;
 use super::tls::Trust;
 use crate::http::fields::{is_field_value, is_token};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub struct Options {
     pub(crate) token: Option<RelayToken>,
     /// The Unix socket to connect to, whatever the URL names.
     pub(crate) unix_socket: Option<PathBuf>,
+    /// The addresses to connect to instead of those of the host; `None`: it is resolved.
+    pub(crate) addresses: Option<Vec<SocketAddr>>,
 }
 
 impl Default for Options {
@@ -49,6 +52,7 @@ impl Default for Options {
             proxies: Proxies::from_environment(),
             token: None,
             unix_socket: None,
+            addresses: None,
         }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn send(single: SingleRequest<'_>, options: &Options) -> Result<Respo
 }
 
 /// Sends the request on this connection, which must be idle.
-pub(super) fn send_on(
+pub(crate) fn send_on(
     connection: Connection,
     single: SingleRequest<'_>,
     options: &Options,

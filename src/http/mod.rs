@@ -30,3 +30,4 @@ pub mod repr_digest;
 pub mod response;
 pub mod sse;
 pub mod target;
+pub mod webhook;

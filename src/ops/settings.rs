@@ -7,7 +7,10 @@ use super::metrics::MetricsSettings;
 use super::request_id::RequestIdSettings;
 use super::tls::TlsSettings;
 use super::units::{GIB, KIB, MIB};
-use super::{HandoverSettings, LoadSettings, ProxySettings, SocketSettings, TokenSettings, units};
+use super::{
+    HandoverSettings, LoadSettings, NotifySettings, ProxySettings, SocketSettings, TokenSettings,
+    units,
+};
 use crate::api::access::AllowedOrigin;
 use crate::api::permission::Scope;
 use clap::Args;
@@ -146,6 +149,10 @@ pub struct Settings {
     /// Tokens.
     #[command(flatten)]
     pub tokens: TokenSettings,
+
+    /// Notifications.
+    #[command(flatten)]
+    pub notify: NotifySettings,
 
     /// Agents and their APIs.
     #[command(flatten)]

@@ -20,7 +20,7 @@ use super::process::{
     AdminListener, Budget, Endpoint, Handover, Inherited, Listeners, Predecessor, Reloader,
     ShutdownPhase, Signals,
 };
-use super::streams::Streams;
+use super::streams::{Notifier, Streams};
 use super::transfers::{Finished, Owner, Transfers};
 use crate::http::head::RequestHead;
 use crate::ops::cause;
@@ -68,6 +68,8 @@ pub struct EventLoop {
     loopback: Vec<SocketAddr>,
     budget: Budget,
     stopping: ShutdownPhase,
+    /// Until when notifications are sent after the loop; `None`: no order ended this process.
+    notify_until: Option<Instant>,
     handover: Handover,
     predecessor: Predecessor,
     manager: ServiceManager,
@@ -89,10 +91,10 @@ pub struct EventLoop {
 pub fn serve(
     configuration: Configuration,
     sources: Sources,
-    announce: impl FnOnce(&EventLoop),
+    announce: impl FnOnce(&mut EventLoop),
 ) -> io::Result<()> {
     let mut event_loop = EventLoop::new(configuration, Some(sources))?;
-    announce(&event_loop);
+    announce(&mut event_loop);
     event_loop.report_ready()?;
     event_loop.run()
 }
@@ -151,6 +153,7 @@ impl EventLoop {
             loopback,
             budget,
             stopping: ShutdownPhase::No,
+            notify_until: None,
             handover,
             predecessor: inherited.predecessor,
             manager,
@@ -178,6 +181,11 @@ impl EventLoop {
         }
         self.http1.expect_records();
         self.intake.take_in(intake);
+    }
+
+    /// Notifies URLs of ended streams through this notifier.
+    pub fn notify_through(&mut self, notifier: Box<dyn Notifier>) {
+        self.streams.notifications.send_through(notifier);
     }
 
     /// Returns the addresses it listens on.
@@ -227,6 +235,7 @@ impl EventLoop {
         }
         self.log_rest();
         self.handover.finish();
+        self.finish_notifications();
         Ok(())
     }
 
@@ -452,6 +461,7 @@ impl EventLoop {
             max_connections: self.io.max_connections,
             max_streams: self.io.settings.max_streams,
             dropped_lines: self.io.journal.dropped_lines(),
+            notifications: self.streams.notifications.counts(),
             out_of_pipes: self.admin.is_out_of_pipes(),
             certificate_seconds: self.io.settings.tls.seconds_left(self.io.now.wall_ms / 1000),
         };

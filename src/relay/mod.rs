@@ -33,3 +33,4 @@ pub(crate) use self::{
 pub use event_loop::{EventLoop, serve};
 pub use intake::{Demand, Incoming, Intake, PushDecision, Pushed, RequestToken, Waker};
 pub use process::doctor;
+pub use streams::{Notification, Notifier};

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// What few streams have from their creation: header fields for the responses, whose values are
-/// strings, numbers or booleans; a path; tokens.
+/// strings, numbers or booleans; a path; tokens; a URL.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Headers {
     /// For the response to the `GET`.
@@ -18,6 +18,8 @@ pub struct Headers {
     pub guard: Option<Guard>,
     /// The request that created it, to recognize the same one again.
     pub key: Option<CreationKey>,
+    /// The URL that is notified of its end.
+    pub notify_url: Option<Box<str>>,
 }
 
 /// A request that can be repeated without effect: digests of its key and of its body.
@@ -38,7 +40,12 @@ impl Headers {
         let path = self.path.as_ref().map_or(0, |path| FIELD_WEIGHT + path.len());
         let key = self.key.map_or(0, |_| FIELD_WEIGHT);
         let guard = self.guard.map_or(0, |_| FIELD_WEIGHT);
-        self.download.iter().chain(&self.upload).map(texts).sum::<usize>() + path + key + guard
+        let url = self.notify_url.as_ref().map_or(0, |url| FIELD_WEIGHT + url.len());
+        self.download.iter().chain(&self.upload).map(texts).sum::<usize>()
+            + path
+            + key
+            + guard
+            + url
     }
 }
 

@@ -6,6 +6,7 @@ mod changes;
 #[cfg(feature = "fuzzing")]
 mod consistency;
 mod creation;
+mod notices;
 mod outcome;
 mod paths;
 mod receipts;
@@ -73,10 +74,12 @@ pub struct Registry {
     tally: StateCounts,
     /// Watched streams that changed.
     changed: Vec<Uuid>,
-    /// Those of them that were removed before their changes were read.
+    /// Those of them that were removed before their changes were read, or before their notice was.
     departed: Vec<Stream>,
     /// Records of ended streams that were not taken yet, if records are kept.
     records: Option<VecDeque<Record>>,
+    /// Ended streams that a URL is to be notified of.
+    notices: VecDeque<Uuid>,
 }
 
 impl Registry {
@@ -99,6 +102,7 @@ impl Registry {
             changed: Vec::new(),
             departed: Vec::new(),
             records: None,
+            notices: VecDeque::new(),
         }
     }
 
@@ -297,6 +301,9 @@ impl Registry {
         if let Some(creator) = stream.creator.take() {
             self.creators.remove(creator);
         }
+        if stream.notify_url().is_some() {
+            self.notices.push_back(stream.id);
+        }
         self.ended.push_back((stream.deadline, key));
         self.revised(key);
     }
@@ -388,7 +395,7 @@ impl Registry {
     fn forget(&mut self, key: u32) {
         let stream = self.remove(key);
         debug_assert!(!stream.is_active(), "an active stream is never forgotten");
-        if stream.watch == Watch::Changed {
+        if stream.watch == Watch::Changed || self.notices.contains(&stream.id) {
             self.departed.push(stream);
         }
     }

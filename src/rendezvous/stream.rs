@@ -351,6 +351,11 @@ impl Stream {
         self.headers()?.key.as_ref()
     }
 
+    /// Returns the URL that is notified of its end, if it has one.
+    pub fn notify_url(&self) -> Option<&str> {
+        self.headers()?.notify_url.as_deref()
+    }
+
     /// Returns the body bytes handed to the destination's socket so far.
     pub fn bytes_transferred(&self) -> u64 {
         self.bytes_transferred

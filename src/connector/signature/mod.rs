@@ -18,8 +18,7 @@ pub use error::{SecretError, SignatureError};
 
 use self::signature_header::SignatureHeader;
 use crate::http::fields::Fields;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use crate::http::webhook;
 use hmac::digest::CtOutput;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -72,8 +71,7 @@ pub fn secret(scheme: Scheme, text: &str) -> Result<Vec<u8>, SecretError> {
     let key = match scheme {
         Scheme::GitHub | Scheme::Stripe => text.as_bytes().to_vec(),
         Scheme::Standard => {
-            let encoded = text.strip_prefix("whsec_").ok_or(SecretError::NotStandard)?;
-            STANDARD.decode(encoded).map_err(|_| SecretError::NotStandard)?
+            webhook::secret(text).and_then(Result::ok).ok_or(SecretError::NotStandard)?
         }
     };
     if key.is_empty() { Err(SecretError::Empty) } else { Ok(key) }

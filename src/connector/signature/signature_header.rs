@@ -4,6 +4,7 @@
 
 use super::{MAC_BYTES, Scheme, SignatureError};
 use crate::http::fields::Fields;
+use crate::http::webhook;
 use SignatureError::{Malformed, Missing};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,9 +20,9 @@ const STRIPE: &str = "Stripe-Signature";
 /// the standard.
 type StandardField = [&'static str; 2];
 
-const STANDARD_ID: StandardField = ["svix-id", "webhook-id"];
-const STANDARD_TIME: StandardField = ["svix-timestamp", "webhook-timestamp"];
-const STANDARD_SIGNATURE: StandardField = ["svix-signature", "webhook-signature"];
+const STANDARD_ID: StandardField = ["svix-id", webhook::ID];
+const STANDARD_TIME: StandardField = ["svix-timestamp", webhook::TIMESTAMP];
+const STANDARD_SIGNATURE: StandardField = ["svix-signature", webhook::SIGNATURE];
 
 /// What was signed besides the body, when, and the signatures.
 #[derive(Debug, PartialEq, Eq)]

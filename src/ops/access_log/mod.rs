@@ -28,6 +28,7 @@ mod text;
 use crate::ops::cause;
 pub use entry::{Capture, Entry, StreamEnd, StreamEntry, StreamPart};
 pub use settings::{AccessLogSettings, Choice, Entries, LogTarget, Preset};
+pub use shorten::short_id;
 
 use self::file::LogFile;
 use self::item::{Item, LogContext};

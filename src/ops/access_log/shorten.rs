@@ -1,6 +1,8 @@
 //! Shortened stream identifiers. An identifier grants access to its stream, so a log shows only the
 //! first 8 of its 36 characters.
 
+use uuid::Uuid;
+
 /// The number of characters of an identifier that are shown.
 pub const SHOWN: usize = 8;
 
@@ -23,6 +25,13 @@ pub enum ShortenScope {
     /// Those after a slash, as in the URL of a `Referer`; an `X-Request-Id` has the same form and
     /// is kept.
     InPaths,
+}
+
+/// Returns a shortened identifier.
+pub fn short_id(id: Uuid) -> String {
+    let mut text = id.to_string();
+    text.truncate(SHOWN);
+    text + "..."
 }
 
 /// Appends a text with its identifiers shortened.

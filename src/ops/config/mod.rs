@@ -25,9 +25,9 @@ use std::sync::Arc;
 /// Read if it exists and no other file is named.
 pub const DEFAULT_FILE: &str = "/etc/rdv/rdv.toml";
 
-/// Settings that cannot change until the process is replaced: sockets and pipes are created with
-/// them.
-pub const NEEDS_RESTART: [&str; 8] = [
+/// Settings that cannot change until the process is replaced: sockets, pipes and threads are
+/// created with them.
+pub const NEEDS_RESTART: [&str; 10] = [
     "listen",
     "pipe-size",
     "max-pipes",
@@ -36,6 +36,8 @@ pub const NEEDS_RESTART: [&str; 8] = [
     "admin-listen",
     "socket-listen",
     "tls-listen",
+    "notify-secret-file",
+    "notify-allow",
 ];
 
 /// The origin of a value.
@@ -147,6 +149,7 @@ impl Sources {
         given.extend(self.flags.clone());
         let mut settings = settings(&given)?;
         settings.tls.prepare()?;
+        settings.notify.key()?;
         if let Some(why) = settings.tokens.conflict() {
             return Err(why);
         }

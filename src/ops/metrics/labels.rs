@@ -167,6 +167,41 @@ impl HandshakeEnd {
     }
 }
 
+/// What became of a notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotifyResult {
+    /// It was answered with 2xx.
+    Delivered,
+    /// No attempt succeeded.
+    Failed,
+    /// Its receiver wants no more: 410.
+    Gone,
+    /// Its URL has no address that is allowed.
+    Refused,
+    /// There were too many others.
+    Dropped,
+}
+
+impl NotifyResult {
+    /// All values, in the order of their numbers.
+    pub const ALL: [Self; 5] =
+        [Self::Delivered, Self::Failed, Self::Gone, Self::Refused, Self::Dropped];
+
+    /// Returns the label's value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Gone => "gone",
+            Self::Refused => "refused",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+/// Numbers of notifications, indexed by their result.
+pub type NotifyCounts = [u64; NotifyResult::ALL.len()];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,6 +210,9 @@ mod tests {
     fn numbers_follow_the_order_of_the_tables() {
         for (number, path) in Path::ALL.into_iter().enumerate() {
             assert_eq!(path as usize, number, "{path:?}");
+        }
+        for (number, result) in NotifyResult::ALL.into_iter().enumerate() {
+            assert_eq!(result as usize, number, "{result:?}");
         }
         for (number, phase) in ConnPhase::ALL.into_iter().enumerate() {
             assert_eq!(phase as usize, number, "{phase:?}");

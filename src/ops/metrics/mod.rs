@@ -13,7 +13,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use labels::{ConnPhase, HandshakeEnd, Path, ProxyRefusal};
+pub use labels::{ConnPhase, HandshakeEnd, NotifyCounts, NotifyResult, Path, ProxyRefusal};
 pub use metrics_format::MetricsFormat;
 pub use scraped::RelayStats;
 pub use settings::MetricsSettings;

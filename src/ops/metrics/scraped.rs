@@ -1,7 +1,7 @@
 //! Figures that are not counted as they change, but looked up at each scrape.
 
 use super::families::{Gauge, Name, family, metric, set_all, take_over};
-use super::labels::ConnPhase;
+use super::labels::{ConnPhase, NotifyCounts, NotifyResult};
 use super::process::Process;
 use crate::rendezvous::{StateCounts, StreamState};
 use crate::splice::pool::PoolStats;
@@ -38,6 +38,8 @@ pub struct RelayStats<'f> {
     pub max_streams: usize,
     /// Lines of access logs that were dropped or could not be written.
     pub dropped_lines: u64,
+    /// Notifications about ended streams, by their result.
+    pub notifications: NotifyCounts,
     /// Whether no pipe is free, nor can be freed.
     pub out_of_pipes: bool,
     /// The certificates by name, and the seconds until each expires.
@@ -58,6 +60,7 @@ pub(super) struct Scraped {
     max_connections: Gauge,
     max_streams: Gauge,
     dropped_lines: Counter,
+    notifications: [Counter; NotifyResult::ALL.len()],
     degraded: [Gauge; DEGRADED_REASONS.len()],
     certificate_seconds: Family<[(&'static str, String); 1], AnyGauge>,
     cpu_seconds: Counter<f64, AtomicU64>,
@@ -112,6 +115,12 @@ impl Scraped {
                 "rdv_access_log_lines_dropped",
                 "Lines of the access log that were dropped because its writer did not keep up",
             ),
+            notifications: family(
+                registry,
+                NOTIFICATIONS,
+                "result",
+                NotifyResult::ALL.map(NotifyResult::name),
+            ),
             degraded: family(registry, DEGRADED, "reason", DEGRADED_REASONS),
             certificate_seconds,
             cpu_seconds: cpu_seconds(registry),
@@ -145,6 +154,9 @@ impl Scraped {
         self.max_connections.set(figures.max_connections as u64);
         self.max_streams.set(figures.max_streams as u64);
         take_over(&self.dropped_lines, figures.dropped_lines);
+        for (counter, count) in self.notifications.iter().zip(figures.notifications) {
+            take_over(counter, count);
+        }
         set_all(&self.degraded, &[usize::from(figures.out_of_pipes)]);
         // Those that were replaced have no series any more.
         self.certificate_seconds.clear();
@@ -167,6 +179,8 @@ const DEGRADED: Name = Name {
     name: "rdv_degraded",
     help: "1 while the relay serves everything, but slower, by reason",
 };
+const NOTIFICATIONS: Name =
+    Name { name: "rdv_notifications", help: "Notifications about ended streams, by their result" };
 const STREAMS: Name =
     Name { name: "rdv_streams", help: "Streams held, those within their retention included" };
 const ENDED: Name = Name { name: "rdv_streams_ended", help: "Streams that ended, by how" };

@@ -13,6 +13,7 @@ fn figures(tally: &StateCounts) -> RelayStats<'_> {
         max_connections: 100,
         max_streams: 200,
         dropped_lines: 11,
+        notifications: [12, 13, 14, 15, 16],
         out_of_pipes: true,
         certificate_seconds: vec![("relay.example".into(), 2_500_000)],
     }

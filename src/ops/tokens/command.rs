@@ -39,7 +39,7 @@ struct New {
     #[arg(value_name = "NAME")]
     name: String,
 
-    /// Scope: create, send, receive, list, call, call:NAME, agent or agent:NAME; repeatable
+    /// Scope: create, send, receive, list, call, call:NAME, agent, agent:NAME or notify; repeatable
     #[arg(long = "scope", value_name = "SCOPE", required = true, value_delimiter = ',')]
     scopes: Vec<String>,
 

@@ -3,20 +3,13 @@
 
 use crate::api::permission::{Grants, Token};
 use crate::http::hex;
-use crate::ops::cause;
+use crate::ops::private_file;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
-use std::fs::{File, Metadata};
-use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Maximum size of the file in bytes: more than 10,000 lines. A longer file is refused.
 const FILE_MAX_BYTES: u64 = 1 << 20;
-
-/// Permission bits of group and others.
-const OTHERS: u32 = 0o077;
 
 /// Longest name of a token, in bytes.
 const NAME_MAX_BYTES: usize = 64;
@@ -41,15 +34,7 @@ impl TokenTable {
     /// # Errors
     /// One line: the file and its line, and what is expected.
     pub fn read(path: &str) -> Result<Self, String> {
-        let wrong = |error: &dyn fmt::Display| format!("{path}: {error}");
-        let file = File::open(Path::new(path)).map_err(|error| wrong(&cause(&error)))?;
-        let metadata = file.metadata().map_err(|error| wrong(&cause(&error)))?;
-        check_mode(&metadata).map_err(|why| format!("{path}: {why}; run: chmod 600 {path}"))?;
-        let mut text = String::new();
-        let bytes = file.take(FILE_MAX_BYTES + 1).read_to_string(&mut text);
-        if bytes.map_err(|error| wrong(&cause(&error)))? as u64 > FILE_MAX_BYTES {
-            return Err(wrong(&format_args!("expected at most {FILE_MAX_BYTES} bytes of tokens")));
-        }
+        let text = private_file::read(path, "tokens", FILE_MAX_BYTES)?;
         Self::parse(&text).map_err(|(line, why)| format!("{path}:{line}: {why}"))
     }
 
@@ -98,15 +83,6 @@ impl TokenTable {
         }
         Ok(Self(entries.into()))
     }
-}
-
-/// Checks that only its owner can read or change the file: the scopes of a token are in it.
-fn check_mode(metadata: &Metadata) -> Result<(), String> {
-    let mode = metadata.mode() & 0o777;
-    if mode & OTHERS == 0 {
-        return Ok(());
-    }
-    Err(format!("other users can access this file of tokens (mode {mode:04o})"))
 }
 
 /// Checks the name of a token. An invalid one may be a misplaced secret, so the error does not show

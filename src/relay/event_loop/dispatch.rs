@@ -335,9 +335,11 @@ fn create_request(
         || io.conns[id].client.ip().to_canonical().to_string(),
         |token| token.name.to_string(),
     );
+    let allows = |scope| token.is_some_and(|token| token.grants.allows(scope));
     Ok(CreateRequest {
         page: !io.settings.no_pages && names_html(head.fields.all("Accept")),
-        may_choose_id: token.is_some_and(|token| token.grants.allows(Scope::Create)),
+        may_choose_id: allows(Scope::Create),
+        may_notify: io.settings.notify.open_notify || allows(Scope::Notify),
         key: creation::request_key(&head.fields, &client)?,
     })
 }

@@ -10,10 +10,16 @@ use crate::ops::tokens::TokenTable;
 use crate::relay::http1::close_or_linger;
 use crate::relay::io::{CloseMode, ConnId, Http, ListenerKind, Role, ServingMode};
 use crate::relay::process::{
-    Budget, Reading, ShutdownAction, ShutdownPhase, ShutdownSignal, Successor, is_of_log,
+    Budget, Reading, ShutdownAction, ShutdownMode, ShutdownPhase, ShutdownSignal, Successor,
+    is_of_log,
 };
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Time for notifications after the last transfer, if the drain took all of its own: that of one
+/// attempt.
+const NOTIFY_TIME: Duration = Duration::from_secs(10);
 
 impl EventLoop {
     /// Notifies the service manager and the predecessor that this process listens. If it takes over
@@ -194,8 +200,12 @@ impl EventLoop {
     }
 
     /// Carries out an order to end.
-    fn end(&mut self, how: crate::relay::process::ShutdownMode, order: &str) {
+    fn end(&mut self, how: ShutdownMode, order: &str) {
         let until = self.io.now.monotonic.checked_add(self.io.settings.drain_timeout);
+        self.notify_until = match how {
+            ShutdownMode::Quickly => Some(self.io.now.monotonic),
+            ShutdownMode::Drain | ShutdownMode::DrainWithoutLimit => until,
+        };
         let handed_over = self.io.mode == ServingMode::HandedOver;
         let act = self.stopping.obey(how, until, handed_over);
         self.perform(act, order);
@@ -267,10 +277,10 @@ impl EventLoop {
 
     pub(super) fn look_after_stopping(&mut self) {
         if self.intake.is_over() && self.stopping == ShutdownPhase::No {
-            self.end(crate::relay::process::ShutdownMode::Drain, "no consumer is left");
+            self.end(ShutdownMode::Drain, "no consumer is left");
         }
         if self.admin.take_stop() && self.stopping == ShutdownPhase::No {
-            self.end(crate::relay::process::ShutdownMode::Drain, "an operator's order");
+            self.end(ShutdownMode::Drain, "an operator's order");
         }
         if let ShutdownAction::BreakOff(_) = self.next_action() {
             self.abort_all();
@@ -289,6 +299,18 @@ impl EventLoop {
     fn clients_ids(&self) -> Vec<ConnId> {
         let conns = self.io.conns.iter();
         conns.filter(|conn| conn.listener != ListenerKind::Admin).map(|conn| conn.id).collect()
+    }
+
+    /// Waits for the notifications that are not sent yet. Last: no client and no other process waits
+    /// for this one then.
+    pub(super) fn finish_notifications(&mut self) {
+        let most = self.io.settings.drain_timeout;
+        let within = self.notify_until.map_or(most, |until| {
+            let left = until.saturating_duration_since(now().monotonic);
+            // Streams that were interrupted a moment ago have one attempt at least.
+            left.max(most.min(NOTIFY_TIME))
+        });
+        self.streams.notifications.finish(within);
     }
 
     /// Logs what is still in progress when the process ends.

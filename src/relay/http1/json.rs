@@ -27,6 +27,8 @@ pub struct CreateRequest {
     pub page: bool,
     /// It may choose the identifier.
     pub may_choose_id: bool,
+    /// It may have notifications sent.
+    pub may_notify: bool,
     /// The digest of the client and its key, if the request can be repeated.
     pub key: Option<[u8; 32]>,
 }

@@ -37,6 +37,7 @@ pub(super) fn open(
     if let Some(failure) = takes_no_streams(io) {
         return Err(failure);
     }
+    check_notification(io, &creation, request)?;
     let stream = match creation.id {
         Some(id) => checked(registry, id, request)?,
         None => ids.make()?,
@@ -68,6 +69,21 @@ fn checked(registry: &Registry, id: Uuid, request: CreateRequest) -> Result<Uuid
         return Err(Failure::Creation(CreationFailure::IdTaken));
     }
     Ok(id)
+}
+
+/// Checks that a client can have notifications sent, if it requests them, and that the relay sends
+/// them.
+fn check_notification(io: &Io, creation: &Creation, request: CreateRequest) -> Result<(), Failure> {
+    if creation.headers.as_ref().is_none_or(|headers| headers.notify_url.is_none()) {
+        return Ok(());
+    }
+    if !request.may_notify {
+        return Err(Failure::Creation(CreationFailure::NotifyScope));
+    }
+    if !io.settings.notify.is_on() {
+        return Err(Failure::Creation(CreationFailure::NotifyOff));
+    }
+    Ok(())
 }
 
 /// Returns new tokens for a stream.

@@ -13,12 +13,14 @@
 //! | `subscribers`, `subscriber` | the events of a stream |
 //! | `paths` | streams that both sides reach by a path |
 //! | `window` | the streams that the operators' page shows |
+//! | `notifier` | notifications about ended streams |
 //! | `moving` | the streams that move at a hand-over |
 
 mod creating;
 mod ending;
 mod listing;
 mod moving;
+mod notifier;
 mod paths;
 mod role;
 mod sides;
@@ -42,6 +44,8 @@ use crate::rendezvous::{
 };
 use creating::NewStream;
 pub use listing::StreamListing;
+use notifier::Notifications;
+pub use notifier::{Notification, Notifier};
 use role::{StreamRole, StreamSide};
 use serde_json::json;
 use slab::Slab;
@@ -66,6 +70,8 @@ pub struct Streams {
     ids: RandomIds,
     roles: Slab<StreamRole>,
     subscribers: Subscribers,
+    /// What notifies the URLs of streams that ended.
+    pub notifications: Notifications,
 }
 
 /// Stream counts, for metrics and operators.
@@ -90,7 +96,8 @@ impl Streams {
             registry.keep_records();
         }
         let (ids, subscribers) = (RandomIds::new()?, Subscribers::default());
-        Ok(Self { registry, ids, roles: Slab::new(), subscribers })
+        let notifications = Notifications::default();
+        Ok(Self { registry, ids, roles: Slab::new(), subscribers, notifications })
     }
 
     /// Applies new settings.
@@ -365,7 +372,8 @@ impl Streams {
         self.record(io);
     }
 
-    /// Writes ended streams to the access log, while their connections still exist.
+    /// Writes ended streams to the access log, while their connections still exist, and notifies
+    /// their URLs.
     fn record(&mut self, io: &mut Io) {
         while let Some(record) = self.registry.take_record() {
             let ended = StreamEnd {
@@ -383,6 +391,7 @@ impl Streams {
             });
             io.journal.stream_ended(record.id, peers, ended, io.now);
         }
+        self.notifications.notify(&mut self.registry);
     }
 
     /// Handles an event on a connection that the streams own.

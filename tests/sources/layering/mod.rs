@@ -16,7 +16,7 @@ use source::{declares_or_exports, names_crate, paths, statements};
 
 /// The modules from top to bottom; those in one row do not import each other.
 const ROWS: [&[&str]; 7] = [
-    &["connector", "socket"],
+    &["connector", "notify", "socket"],
     &["client", "relay"],
     &["web"],
     &["ops"],

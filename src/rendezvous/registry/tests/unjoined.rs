@@ -167,6 +167,33 @@ fn one_request_removes_a_bounded_number_of_streams() {
 }
 
 #[test]
+fn streams_that_give_way_at_once_are_noticed() {
+    let (mut registry, now) = begin();
+    registry.limits.streams = 2;
+    let url = Some("https://hooks.example/".into());
+    let headers = Headers { notify_url: url, ..Headers::default() };
+    let [first, second, third] = [1, 2, 3].map(Uuid::from_u128);
+    for id in [first, second] {
+        registry.create(id, Some(Box::new(headers.clone())), creator(1), now).unwrap();
+        // A subscriber, too, reads how it ended.
+        registry.watch(id, id == second);
+    }
+    let late = later(now);
+    registry.limits.streams = 1;
+    let key = registry.by_id[&first];
+    assert!(registry.take_notice(Stream::id).is_none(), "none has ended");
+    registry.create(third, None, creator(3), late).unwrap();
+    assert!(!registry.streams.contains(key as usize) || registry.get(first).is_none());
+    let read = |stream: &Stream| (stream.id(), stream.is_active());
+    assert_eq!(registry.take_notice(read), Some((first, false)));
+    assert_eq!(registry.take_notice(read), Some((second, false)));
+    assert_eq!(registry.take_notice(read), None);
+    assert!(registry.watched(first).is_none() && registry.watched(second).is_some());
+    registry.forget_departed();
+    assert!(registry.watched(second).is_none());
+}
+
+#[test]
 fn the_oldest_overdue_stream_gives_way_after_a_hand_over_too() {
     let (mut registry, now) = begin();
     registry.limits.streams = 2;
