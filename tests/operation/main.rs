@@ -13,6 +13,7 @@ mod lifecycle;
 mod load;
 mod manual;
 mod metrics;
+mod notifications;
 mod operator_log;
 mod package;
 mod proxies;
