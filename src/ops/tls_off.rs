@@ -35,6 +35,10 @@ impl TlsSettings {
         Vec::new()
     }
 
+    /// Does nothing.
+    ///
+    /// # Errors
+    /// Never.
     pub fn prepare(&mut self) -> Result<(), String> {
         Ok(())
     }
