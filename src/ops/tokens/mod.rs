@@ -50,6 +50,9 @@ impl TokenSettings {
 
     /// Returns what is wrong with the combination, if anything.
     pub(super) fn conflict(&self) -> Option<String> {
+        if self.require.contains(&Scope::Notify) {
+            return Some("require: notify always needs a token, unless open-notify is set".into());
+        }
         let needless = self.tokens.is_some() || self.require.is_empty();
         (!needless).then(|| "require: no client could be allowed without tokens".into())
     }
@@ -97,6 +100,7 @@ mod tests {
         }
         assert!(settings(&["--require=send"]).conflict().is_some());
         assert!(settings(&[&tokens, "--require=send"]).conflict().is_none());
+        assert!(settings(&[&tokens, "--require=send,notify"]).conflict().is_some());
     }
 
     #[test]
