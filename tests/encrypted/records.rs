@@ -11,7 +11,7 @@ use rustls::{ClientConfig, ConnectionTrafficSecrets, ContentType, ProtocolVersio
 use super::https::{Https, handshake};
 use crate::support::{Authority, ask, certified, trusting};
 
-/// The first bytes of a KeyUpdate (RFC 8446, section 4.6.3), whose last one does not come.
+/// The first bytes of a `KeyUpdate` (RFC 8446, section 4.6.3), whose last one does not come.
 const PIECE: &[u8] = &[24, 0];
 
 /// A client that makes its own records.
