@@ -14,7 +14,7 @@ use super::admin::{Admin, RelayStatus};
 use super::agents::Agents;
 use super::http1::{self, Http1};
 use super::intake::{Intake, Records, Waker};
-use super::io::{CloseMode, ConnId, Io, ListenerKind, Role, Task};
+use super::io::{CloseMode, ConnId, Io, ListenerKind, Role, Task, kernel_encrypts};
 use super::pages::Documents;
 use super::process::{
     AdminListener, Budget, Endpoint, Handover, Inherited, Listeners, Predecessor, Reloader,
@@ -133,6 +133,13 @@ impl EventLoop {
             poll.registry(),
             FIRST_LISTENER,
         )?;
+        // Found out before the first client, because it takes a connection.
+        if !listeners.addresses(Endpoint::Tls).is_empty()
+            && !settings.no_splice
+            && kernel_encrypts()
+        {
+            log::info!("the kernel encrypts TLS");
+        }
         let port = listeners.addresses(Endpoint::Public).first().map_or(0, SocketAddr::port);
         let place = (settings.admin.admin_listen.as_ref(), port);
         let admin_listener = AdminListener::open(inherited.admin, place, poll.registry(), ADMIN)?;

@@ -57,6 +57,8 @@ impl Acceptor {
         digest.update([settings.tls_client_auth as u8]);
         let certificates = keys.iter().map(|(certificate, _)| certificate.clone()).collect();
         let mut config = builder.with_cert_resolver(Arc::new(ByName(keys)));
+        // The kernel may take the keys.
+        config.enable_secret_extraction = true;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // A ticket holds the session, encrypted, so that a resumption needs no memory here.
         config.ticketer = ring::Ticketer::new().map_err(|error| error.to_string())?;

@@ -40,8 +40,11 @@ pub fn flush(io: &mut Io, id: ConnId) {
 
 /// Continues after a response that has been sent.
 pub fn follow(io: &mut Io, id: ConnId, after: OnFlushed) {
-    if !after.keeps_alive() {
-        io.conns[id].end_output();
+    if !after.keeps_alive() && !io.conns[id].end_output() {
+        io.conns[id].role = Role::Http(Http::Answering(after));
+        // Its last bytes are as many as a slow receiver may take during a transfer.
+        io.set_timeout(id, io.settings.idle_timeout);
+        return;
     }
     proceed(io, id, after);
 }
@@ -101,8 +104,7 @@ fn await_request(io: &mut Io, id: ConnId) {
     // the unsent part of the answer before it.
     let sent_ahead = conn.reply.version == Version::Http10 && !conn.is_idle();
     if sent_ahead || (draining && conn.is_idle()) {
-        io.conns[id].end_output();
-        return close_or_linger(io, id);
+        return follow(io, id, OnFlushed::Close);
     }
     let more = conn.readable || !conn.carry.is_empty();
     io.set_timeout(id, io.settings.keep_alive_timeout);

@@ -6,7 +6,7 @@ use super::mode::ListenerKind;
 use super::note::Note;
 use super::output::Output;
 use super::role::{Http, OnFlushed, Role};
-use super::tls::TlsSession;
+use super::transport::Transport;
 use crate::api::permission::Token;
 use crate::api::{Cors, RouteName};
 use crate::http::head::{Method, RequestHead, Version};
@@ -102,8 +102,8 @@ pub struct Conn {
     pub id: ConnId,
     /// Its socket; bytes pass through [`Conn::read`] and [`Conn::write`], or a pipe.
     pub socket: Socket,
-    /// Its TLS session, if it was accepted for one.
-    pub(super) tls: Option<Box<TlsSession>>,
+    /// What encrypts its bytes.
+    pub(super) transport: Transport,
     /// Its peer address, or the one that a proxy declared; 0.0.0.0:0 for a Unix socket.
     pub peer: SocketAddr,
     /// The client of the current request: the peer, unless a proxy forwarded it.
@@ -164,7 +164,7 @@ impl Conn {
         Self {
             id,
             socket,
-            tls: None,
+            transport: Transport::Plain,
             peer,
             client: peer,
             proxied: None,

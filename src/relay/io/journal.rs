@@ -2,7 +2,6 @@
 
 use super::conn::Conn;
 use super::note::Note;
-use super::tls::TlsSession;
 use crate::api::{Busy, Failure, RouteName};
 use crate::http::head::RequestHead;
 use crate::ops::access_log::{AccessLog, Entry, StreamEnd, StreamEntry};
@@ -112,7 +111,7 @@ impl Journal {
     /// Records a connection whose TLS handshake is complete.
     pub fn tls_accepted(&mut self, conn: &Conn) {
         self.metrics.handshake(HandshakeEnd::Complete);
-        if let Some(subject) = conn.tls().and_then(TlsSession::client_subject) {
+        if let Some(subject) = conn.client_subject() {
             self.metrics.client_subject(subject);
         }
     }

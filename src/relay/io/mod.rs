@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `conns` | all connections: insert, look up, close (marked), free; deadlines |
 //! | `conn`, `role` | one connection, and its owner |
-//! | `transport`, `tls` | its bytes, plain or with TLS |
+//! | `transport`, `tls` | its bytes, plain or with TLS, here or in the kernel |
 //! | `id` | ids with generations, of connections and transfers |
 //! | `queue`, `timers` | the run queue, the heap of deadlines |
 //! | `output`, `sockopt` | bytes to be written, options the standard library does not know |
@@ -48,7 +48,7 @@ pub use proxy_header::ProxyRead;
 pub use queue::RunQueue;
 pub use queue::Task;
 pub use role::{Http, OnFlushed, Role, Slot};
-pub use tls::{Handshake, TlsSession};
+pub use tls::{Handshake, TlsSession, kernel_encrypts};
 
 use crate::http::date::HttpDate;
 use crate::ops::Settings;
@@ -124,10 +124,12 @@ impl Io {
         self.conns.begin_turn();
     }
 
-    /// Whether bytes between these connections can stay in the kernel: those of TLS are encrypted in
-    /// user memory.
+    /// Whether bytes between these connections can stay in the kernel: unless it has the keys, those
+    /// of TLS are encrypted in user memory.
     pub fn splices(&self, one: ConnId, other: ConnId) -> bool {
-        !self.settings.no_splice && !self.conns[one].is_tls() && !self.conns[other].is_tls()
+        !self.settings.no_splice
+            && self.conns[one].is_spliceable()
+            && self.conns[other].is_spliceable()
     }
 
     /// Schedules its owner's next check of a connection, replacing any earlier one. A timeout

@@ -98,8 +98,8 @@ impl Note {
 /// Returns the version of TLS of a connection's client, here or at a proxy, and the name in its
 /// certificate.
 fn tls_of(conn: &Conn) -> (Option<&str>, Option<&str>) {
-    if let Some(tls) = conn.tls() {
-        return (Some(tls.version()), tls.client_subject());
+    if conn.is_tls() {
+        return (conn.tls_version(), conn.client_subject());
     }
     let Some(proxied) = conn.proxied.as_deref().and_then(|client| client.tls.as_ref()) else {
         return (None, None);

@@ -4,9 +4,16 @@
 //! A session keeps at most one incomplete record and what the caller had no room for (one record),
 //! and the encrypted bytes that the socket did not take: those of one write.
 
-use crate::ops::tls::{self, Acceptor};
+mod handshake;
+mod kernel;
+
+pub use handshake::Handshake;
+pub use kernel::{KernelTls, Refusal, kernel_encrypts};
+
+use crate::ops::tls::Acceptor;
 use crate::splice::copy::{self, Read, Write};
 use nix::errno::Errno;
+use rustls::ProtocolVersion;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
@@ -44,20 +51,8 @@ thread_local! {
     static WIRE: RefCell<Vec<u8>> = RefCell::new(vec![0; WIRE_BYTES]);
 }
 
-/// How far a handshake is.
-#[derive(Debug)]
-pub enum Handshake {
-    /// It waits for the client.
-    Blocked,
-    /// It is complete.
-    Done,
-    /// The client does not speak TLS: the bytes it sent.
-    Plain(Vec<u8>),
-    /// It failed, or the client left.
-    Failed,
-}
-
 /// A TLS session.
+#[allow(clippy::struct_excessive_bools, reason = "marks, independent of each other")]
 pub struct TlsSession {
     session: UnbufferedServerConnection,
     /// Received bytes of an incomplete record.
@@ -78,6 +73,8 @@ pub struct TlsSession {
     client_subject: Option<Box<str>>,
     /// The last read returned less than it had room for: nothing more had been received.
     drained: bool,
+    /// Whether the kernel is to take the keys: nothing is read beyond the handshake.
+    for_kernel: bool,
 }
 
 /// How far a session is.
@@ -94,8 +91,9 @@ enum Phase {
 }
 
 impl TlsSession {
-    /// Begins the session of a new connection.
-    pub fn new(acceptor: &Acceptor) -> Option<Self> {
+    /// Begins the session of a new connection, with keys `for_kernel` if it can take them.
+    pub fn new(acceptor: &Acceptor, for_kernel: bool) -> Option<Self> {
+        let for_kernel = for_kernel && kernel_encrypts();
         let session = UnbufferedServerConnection::new(acceptor.config()).ok()?;
         Some(Self {
             session,
@@ -110,6 +108,7 @@ impl TlsSession {
             failed: false,
             client_subject: None,
             drained: false,
+            for_kernel,
         })
     }
 
@@ -120,10 +119,7 @@ impl TlsSession {
 
     /// Returns the version of TLS, such as `TLSv1.3`.
     pub fn version(&self) -> &'static str {
-        match self.session.protocol_version() {
-            Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
-            Some(_) | None => "TLSv1.2",
-        }
+        self.session.protocol_version().map_or("TLSv1.2", version_name)
     }
 
     /// Returns how many received bytes the session holds.
@@ -145,52 +141,6 @@ impl TlsSession {
     pub fn feed(&mut self, bytes: Vec<u8>) {
         debug_assert!(self.phase == Phase::New, "only the first bytes are read before");
         self.incomplete = bytes;
-    }
-
-    /// Continues the handshake as far as the client has sent its part.
-    pub fn handshake(&mut self, socket: &Socket) -> Handshake {
-        let begins = self.phase == Phase::New;
-        let fed = begins && !self.incomplete.is_empty();
-        let room = self.incomplete.len() + RECORD_MAX;
-        self.drained = true;
-        let received = WIRE.with_borrow_mut(|wire| {
-            let filled = self.begin_receiving(wire);
-            let result = copy::read(socket, &mut wire[filled..room]);
-            let count = match result {
-                Ok(Read::Moved(count)) => {
-                    self.drained = filled + count < room;
-                    count
-                }
-                Ok(Read::Blocked) if fed => 0,
-                Ok(Read::Blocked | Read::Eof) | Err(_) => {
-                    self.incomplete = wire[..filled].to_vec();
-                    return Err(result);
-                }
-            };
-            let first = wire[0];
-            if begins && (first.is_ascii_uppercase() || first == b'\n' || first == b'\r') {
-                return Ok(Some(wire[..filled + count].to_vec()));
-            }
-            self.phase = Phase::Handshake;
-            self.open_records(&mut wire[..filled + count], &mut []);
-            Ok(None)
-        });
-        match received {
-            Err(Ok(Read::Blocked)) => return Handshake::Blocked,
-            Err(_) => return Handshake::Failed,
-            Ok(Some(bytes)) => return Handshake::Plain(bytes),
-            Ok(None) => {}
-        }
-        let sent = self.flush(socket);
-        if self.failed || sent.is_err() || self.incomplete.len() > HANDSHAKE_MAX {
-            return Handshake::Failed;
-        }
-        if self.phase != Phase::Open {
-            return Handshake::Blocked;
-        }
-        let certificate = self.session.peer_certificates().and_then(|chain| chain.first());
-        self.client_subject = certificate.and_then(tls::subject);
-        Handshake::Done
     }
 
     /// Reads decrypted bytes. The end is [`Read::Eof`] only after `close_notify` (RFC 8446, section
@@ -451,6 +401,11 @@ impl TlsSession {
         }
         count
     }
+}
+
+/// Returns the name of a version, as in OpenSSL.
+fn version_name(version: ProtocolVersion) -> &'static str {
+    if version == ProtocolVersion::TLSv1_3 { "TLSv1.3" } else { "TLSv1.2" }
 }
 
 /// Where decrypted bytes go: the caller's memory, and what it has no room for.

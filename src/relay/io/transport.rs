@@ -1,10 +1,11 @@
 //! Reading and writing one connection, plain or with TLS: nothing above this floor distinguishes them,
-//! except that only plain bytes can be spliced.
+//! except that bytes encrypted here cannot be spliced.
 
 use super::conn::{Conn, Flushed};
 use super::sockopt;
-use super::tls::{Handshake, TlsSession};
+use super::tls::{Handshake, KernelTls, Refusal, TlsSession};
 use crate::splice::copy::{self, Read, Write};
+use crate::splice::pipe::{Drain, Fill, Pipe};
 use nix::errno::Errno;
 use std::io::IoSlice;
 use std::net::Shutdown;
@@ -15,10 +16,40 @@ const LAST_BYTES: usize = 4096;
 /// Maximum bytes of several slices that are put into one record.
 const JOINED_MAX: usize = 16 << 10;
 
+/// What encrypts the bytes of a connection.
+#[derive(Debug)]
+pub(super) enum Transport {
+    /// Nothing.
+    Plain,
+    /// The relay.
+    Tls(Box<TlsSession>),
+    /// The kernel.
+    Kernel(Box<KernelTls>),
+}
+
 impl Conn {
     /// Whether its bytes are encrypted.
     pub fn is_tls(&self) -> bool {
-        self.tls.is_some()
+        match self.transport {
+            Transport::Plain => false,
+            Transport::Tls(_) | Transport::Kernel(_) => true,
+        }
+    }
+
+    /// Whether its bytes can stay in the kernel.
+    pub fn is_spliceable(&self) -> bool {
+        match self.transport {
+            Transport::Plain | Transport::Kernel(_) => true,
+            Transport::Tls(_) => false,
+        }
+    }
+
+    /// Whether the bytes in its socket are those of its peer: the kernel may hold decrypted ones.
+    pub fn is_gatherable(&self) -> bool {
+        match self.transport {
+            Transport::Plain | Transport::Tls(_) => true,
+            Transport::Kernel(_) => false,
+        }
     }
 
     /// Whether its client uses TLS, here or at the proxy that declared it.
@@ -31,20 +62,33 @@ impl Conn {
         if self.is_secured() { "https" } else { "http" }
     }
 
-    /// Returns the TLS session, if it has one.
-    pub fn tls(&self) -> Option<&TlsSession> {
-        self.tls.as_deref()
+    /// Returns the version of TLS, such as `TLSv1.3`.
+    pub fn tls_version(&self) -> Option<&'static str> {
+        match &self.transport {
+            Transport::Plain => None,
+            Transport::Tls(tls) => Some(tls.version()),
+            Transport::Kernel(tls) => Some(tls.version()),
+        }
+    }
+
+    /// Returns the subject of the client's certificate, if it has one.
+    pub fn client_subject(&self) -> Option<&str> {
+        match &self.transport {
+            Transport::Plain => None,
+            Transport::Tls(tls) => tls.client_subject(),
+            Transport::Kernel(tls) => tls.client_subject(),
+        }
     }
 
     /// Makes it a connection with TLS, before any byte was exchanged.
     pub fn encrypt(&mut self, session: TlsSession) {
-        self.tls = Some(Box::new(session));
+        self.transport = Transport::Tls(Box::new(session));
     }
 
     /// Continues the TLS handshake. A client that does not speak TLS is served without, so that it
     /// can be answered: its bytes are in `carry`.
     pub fn handshake(&mut self) -> Handshake {
-        let Some(tls) = &mut self.tls else { return Handshake::Done };
+        let Transport::Tls(tls) = &mut self.transport else { return Handshake::Done };
         if !self.carry.is_empty() {
             tls.feed(std::mem::take(&mut self.carry));
         }
@@ -54,11 +98,25 @@ impl Conn {
             Handshake::Blocked => self.drained_of_input(),
             Handshake::Plain(bytes) => {
                 self.carry.clone_from(bytes);
-                self.tls = None;
+                self.transport = Transport::Plain;
             }
-            Handshake::Done | Handshake::Failed => {}
+            Handshake::Done => return self.hand_to_kernel(),
+            Handshake::Failed => {}
         }
         result
+    }
+
+    /// Hands the keys of a completed handshake to the kernel, if it takes them.
+    fn hand_to_kernel(&mut self) -> Handshake {
+        self.transport = match std::mem::replace(&mut self.transport, Transport::Plain) {
+            Transport::Tls(session) => match KernelTls::take(session, &self.socket) {
+                Ok(tls) => Transport::Kernel(Box::new(tls)),
+                Err(Refusal::Continues(session)) => Transport::Tls(session),
+                Err(Refusal::Lost) => return Handshake::Failed,
+            },
+            transport @ (Transport::Plain | Transport::Kernel(_)) => transport,
+        };
+        Handshake::Done
     }
 
     /// Reads once into `buffer`, which must not be empty.
@@ -67,18 +125,47 @@ impl Conn {
     /// Any error of the socket; with TLS, `ECONNRESET` for an end without `close_notify`, and
     /// `EPROTO` for a violation of the protocol.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Errno> {
-        match &mut self.tls {
-            None => copy::read(&self.socket, buffer),
-            Some(tls) => tls.read(&self.socket, buffer),
+        match &mut self.transport {
+            Transport::Plain => copy::read(&self.socket, buffer),
+            Transport::Tls(tls) => tls.read(&self.socket, buffer),
+            Transport::Kernel(tls) => tls.read(&self.socket, buffer),
         }
     }
 
-    /// Discards received bytes, at most as many as `scratch` has. They are not decrypted.
+    /// Moves up to `max_bytes` (at least 1) into a pipe, if it is spliceable.
+    ///
+    /// # Errors
+    /// As [`Conn::read`], and any error of splice(2).
+    pub fn fill(&mut self, pipe: &Pipe, max_bytes: usize) -> Result<Fill, Errno> {
+        match &mut self.transport {
+            Transport::Plain => pipe.fill(&self.socket, max_bytes),
+            Transport::Tls(_) => Err(Errno::EINVAL),
+            Transport::Kernel(tls) => tls.fill(&self.socket, pipe, max_bytes),
+        }
+    }
+
+    /// Moves up to `bytes` (at least 1, at most what the pipe holds) from a pipe to the peer, if it
+    /// is spliceable.
+    ///
+    /// # Errors
+    /// As [`Conn::write`], and any error of splice(2).
+    pub fn drain(&mut self, pipe: &Pipe, bytes: usize) -> Result<Drain, Errno> {
+        match &mut self.transport {
+            Transport::Plain => pipe.drain(&self.socket, bytes),
+            Transport::Tls(_) => Err(Errno::EINVAL),
+            Transport::Kernel(tls) => tls.drain(&self.socket, pipe, bytes),
+        }
+    }
+
+    /// Discards received bytes, at most as many as `scratch` has. They are not decrypted here.
     ///
     /// # Errors
     /// Any error of the socket.
     pub fn discard(&mut self, scratch: &mut [u8]) -> Result<Read, Errno> {
-        copy::discard(&self.socket, scratch)
+        match &mut self.transport {
+            Transport::Plain | Transport::Tls(_) => copy::discard(&self.socket, scratch),
+            Transport::Kernel(tls) => tls.read(&self.socket, scratch),
+        }
     }
 
     /// Writes `bytes` once; with `more`, the kernel may delay them until more data follows. With TLS
@@ -87,9 +174,10 @@ impl Conn {
     /// # Errors
     /// Any error of the socket; with TLS, `EPIPE` after its end.
     pub fn write(&mut self, bytes: &[u8], more: bool) -> Result<Write, Errno> {
-        match &mut self.tls {
-            None => copy::write(&self.socket, bytes, more),
-            Some(tls) => tls.write(&self.socket, bytes),
+        match &mut self.transport {
+            Transport::Plain => copy::write(&self.socket, bytes, more),
+            Transport::Tls(tls) => tls.write(&self.socket, bytes),
+            Transport::Kernel(tls) => tls.write(&self.socket, bytes, more),
         }
     }
 
@@ -98,7 +186,11 @@ impl Conn {
     /// # Errors
     /// As [`Conn::write`].
     pub fn gather(&mut self, slices: &[IoSlice<'_>]) -> Result<Write, Errno> {
-        let Some(tls) = &mut self.tls else { return copy::gather(&self.socket, slices) };
+        let tls = match &mut self.transport {
+            Transport::Plain => return copy::gather(&self.socket, slices),
+            Transport::Kernel(tls) => return tls.gather(&self.socket, slices),
+            Transport::Tls(tls) => tls,
+        };
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
         if total <= JOINED_MAX {
             let slices: Vec<&[u8]> = slices.iter().map(|slice| &**slice).collect();
@@ -119,7 +211,7 @@ impl Conn {
     /// # Errors
     /// Any error of the socket.
     pub fn flush_encrypted(&mut self) -> Result<bool, Errno> {
-        let Some(tls) = &mut self.tls else { return Ok(true) };
+        let Transport::Tls(tls) = &mut self.transport else { return Ok(true) };
         if tls.unsent() == 0 {
             return Ok(true);
         }
@@ -129,7 +221,10 @@ impl Conn {
 
     /// Returns how many encrypted bytes were not taken by the socket.
     pub fn unsent_bytes(&self) -> usize {
-        self.tls.as_ref().map_or(0, |tls| tls.unsent())
+        match &self.transport {
+            Transport::Plain | Transport::Kernel(_) => 0,
+            Transport::Tls(tls) => tls.unsent(),
+        }
     }
 
     /// Writes the pending output as far as the socket takes it.
@@ -138,9 +233,11 @@ impl Conn {
             return Flushed::Failed;
         }
         while self.writable && !self.output.is_empty() {
-            let written = match &mut self.tls {
-                None => copy::write(&self.socket, self.output.rest(), false),
-                Some(tls) => tls.write_output(&self.socket, self.output.rest()),
+            let output = self.output.rest();
+            let written = match &mut self.transport {
+                Transport::Plain => copy::write(&self.socket, output, false),
+                Transport::Tls(tls) => tls.write_output(&self.socket, output),
+                Transport::Kernel(tls) => tls.write(&self.socket, output, false),
             };
             match written {
                 Ok(Write::Moved(count)) => {
@@ -157,10 +254,19 @@ impl Conn {
     }
 
     /// Declares that what was sent is complete: with TLS by `close_notify`, without which the client
-    /// takes it as cut off. It changes nothing on a plain connection.
-    pub fn end_output(&mut self) {
-        if let Some(tls) = &mut self.tls {
-            tls.end(&self.socket);
+    /// takes it as cut off. It changes nothing on a plain connection. `false`: the socket has to be
+    /// writable first.
+    pub fn end_output(&mut self) -> bool {
+        match &mut self.transport {
+            Transport::Plain => true,
+            Transport::Tls(tls) => {
+                tls.end(&self.socket);
+                true
+            }
+            Transport::Kernel(tls) => {
+                self.writable = tls.end(&self.socket);
+                self.writable
+            }
         }
     }
 
@@ -172,23 +278,24 @@ impl Conn {
         self.socket.shutdown(Shutdown::Write)
     }
 
-    /// Returns how many received bytes were not read. With TLS those in the kernel are encrypted:
+    /// Returns how many received bytes were not read. With TLS those in the socket are encrypted:
     /// the caller will read as many at most.
     pub fn unread_bytes(&self) -> u64 {
-        sockopt::unread_bytes(&self.socket) + self.held_input() as u64
+        let held = self.held_input();
+        sockopt::unread_bytes(&self.socket) + held as u64
     }
 
     /// Decrypts what was received, at most `max` bytes, so that it can be counted; it is kept in
     /// `carry`. Nothing is read from a plain connection.
     pub fn decrypt_input(&mut self, max: usize) {
-        while let Some(tls) = &mut self.tls
-            && self.carry.len() < max
-        {
+        while self.is_tls() && self.carry.len() < max {
             let filled = self.carry.len();
-            self.carry.resize(max, 0);
-            let read = tls.read(&self.socket, &mut self.carry[filled..]);
+            let mut carry = std::mem::take(&mut self.carry);
+            carry.resize(max, 0);
+            let read = self.read(&mut carry[filled..]);
             let count = if let Ok(Read::Moved(count)) = read { count } else { 0 };
-            self.carry.truncate(filled + count);
+            carry.truncate(filled + count);
+            self.carry = carry;
             if count == 0 {
                 return;
             }
@@ -199,19 +306,28 @@ impl Conn {
     /// send a reset, which can destroy what was sent to the peer.
     pub(super) fn discard_last(&mut self) {
         if self.is_tls() {
-            let _ = copy::discard(&self.socket, &mut [0; LAST_BYTES]);
+            let _ = self.discard(&mut [0; LAST_BYTES]);
         }
     }
 
     /// Returns how many received bytes were taken from the socket, and not read.
     pub fn held_input(&self) -> usize {
-        self.tls.as_ref().map_or(0, |tls| tls.held_input())
+        match &self.transport {
+            Transport::Plain => 0,
+            Transport::Tls(tls) => tls.held_input(),
+            Transport::Kernel(tls) => tls.held_input(&self.socket),
+        }
     }
 
     /// Clears the latch after a read or splice that returned nothing, or less than requested: new
     /// bytes raise a new event, and a FIN has raised one already.
     pub fn drained_of_input(&mut self) {
-        let drained = self.tls.as_ref().is_none_or(|tls| tls.is_drained());
+        let drained = match &self.transport {
+            Transport::Plain => true,
+            Transport::Tls(tls) => tls.is_drained(),
+            // A read ends with a record.
+            Transport::Kernel(tls) => tls.is_drained(&self.socket),
+        };
         self.readable = self.peer_ended() || !drained;
     }
 }

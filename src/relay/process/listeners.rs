@@ -316,7 +316,9 @@ fn accept_connection(io: &mut Io, socket: TcpStream, peer: SocketAddr, endpoint:
 
 /// Begins the TLS session of a new connection; `false` without a certificate.
 fn begin_session(io: &mut Io, id: ConnId) -> bool {
-    let session = io.settings.tls.acceptor().and_then(TlsSession::new);
+    let for_kernel = !io.settings.no_splice;
+    let acceptor = io.settings.tls.acceptor();
+    let session = acceptor.and_then(|acceptor| TlsSession::new(acceptor, for_kernel));
     session.is_some_and(|session| {
         io.conns[id].encrypt(session);
         true

@@ -32,9 +32,9 @@ impl ReadAhead {
     }
 
     /// Moves up to `max_bytes` into the other pipe: what was read ahead, else from the socket.
-    pub fn fill(&mut self, to: &Pipe, source: &Conn, max_bytes: usize) -> Result<Fill, Errno> {
+    pub fn fill(&mut self, to: &Pipe, source: &mut Conn, max_bytes: usize) -> Result<Fill, Errno> {
         let Some(pipe) = self.pipe.as_ref().filter(|_| self.bytes > 0) else {
-            return to.fill(&source.socket, max_bytes);
+            return source.fill(to, max_bytes);
         };
         let moved = to.fill(pipe, max_bytes.min(self.bytes))?;
         if let Fill::Moved(count) = moved {
@@ -98,7 +98,7 @@ impl Exchange {
         if self.pipe.is_none() {
             return true;
         }
-        let result = pipe.fill(&tools.source.socket, READ_AHEAD_MAX);
+        let result = tools.source.fill(pipe, READ_AHEAD_MAX);
         let Some(count) = self.moved(tools.source, result) else { return false };
         self.read_ahead.bytes = count;
         tools.budget.spliced(count);

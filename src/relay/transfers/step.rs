@@ -97,7 +97,7 @@ impl Exchange {
             debug_assert!(false, "bytes in a pipe need a pipe");
             return self.transfer.destination_gone(Loss::Failed);
         };
-        match pipe.drain(&tools.destination.socket, bytes) {
+        match tools.destination.drain(pipe, bytes) {
             Ok(Drain::Moved(count)) => self.transfer.drained(count),
             Ok(Drain::Blocked) => tools.destination.writable = false,
             Err(error) => self.transfer.destination_gone(loss(error)),
@@ -231,6 +231,10 @@ impl Exchange {
 
     /// Returns the remaining body bytes that will arrive in the source's socket, if known.
     fn still_in_socket(&self, source: &Conn) -> Option<u64> {
+        if !source.is_gatherable() {
+            // What the kernel has decrypted does not count for the mark.
+            return Some(1);
+        }
         let held = source.held_input() as u64;
         self.transfer.still_to_come().map(|bytes| bytes.saturating_sub(held))
     }

@@ -54,7 +54,7 @@ impl Pair {
         let (acceptor, config) = &*ENDS;
         let name = ServerName::try_from("localhost").unwrap();
         Self {
-            server: TlsSession::new(acceptor).unwrap(),
+            server: TlsSession::new(acceptor, false).unwrap(),
             socket: std::os::fd::OwnedFd::from(one).into(),
             client: ClientConnection::new(config.clone(), name).unwrap(),
             wire,
