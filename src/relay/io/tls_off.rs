@@ -140,6 +140,10 @@ impl KernelTls {
         match *self {}
     }
 
+    pub fn is_settled(&self, _: &Socket) -> bool {
+        match *self {}
+    }
+
     pub fn end(&mut self, _: &Socket) -> bool {
         match *self {}
     }

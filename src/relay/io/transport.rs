@@ -219,6 +219,18 @@ impl Conn {
         Ok(self.writable)
     }
 
+    /// Whether TCP has taken all bytes that were handed to the kernel for encryption: what it has not
+    /// would be lost at the end of the connection.
+    pub fn is_settled(&mut self) -> bool {
+        match &self.transport {
+            Transport::Plain | Transport::Tls(_) => true,
+            Transport::Kernel(tls) => {
+                self.writable = tls.is_settled(&self.socket);
+                self.writable
+            }
+        }
+    }
+
     /// Returns how many encrypted bytes were not taken by the socket.
     pub fn unsent_bytes(&self) -> usize {
         match &self.transport {

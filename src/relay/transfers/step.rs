@@ -67,6 +67,9 @@ impl Exchange {
                 continue;
             }
             match step {
+                Step::Done(TransferOutcome::Complete) if !tools.destination.is_settled() => {
+                    return TurnEnd::Blocked(WaitingOn::Destination);
+                }
                 Step::Done(outcome) => return TurnEnd::Over(outcome),
                 Step::Wait(side) => {
                     if side == Side::Source && tools.source.readable {

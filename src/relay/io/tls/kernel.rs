@@ -188,13 +188,20 @@ impl KernelTls {
         Ok(drained)
     }
 
-    /// Sends `close_notify`; `false`: the socket has to be writable first. Closing it drops the part
-    /// of the last record for which TCP had no room, and a socket that is writable has taken that.
+    /// Whether TCP has taken every record. Closing the socket drops the part of the last one for which
+    /// TCP had no room; it had, if the socket is writable. Otherwise an event follows once it is.
+    #[allow(clippy::unused_self, reason = "the kernel holds it")]
+    pub fn is_settled(&self, socket: &Socket) -> bool {
+        let mut sockets = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut sockets, PollTimeout::ZERO) != Ok(0)
+    }
+
+    /// Sends `close_notify`; `false`: the socket has to be writable first.
     pub fn end(&mut self, socket: &Socket) -> bool {
         if self.output_ended {
             return true;
         }
-        if !is_writable(socket) {
+        if !self.is_settled(socket) {
             return false;
         }
         self.output_ended = true;
@@ -271,12 +278,6 @@ impl TlsSession {
 /// Returns whether there is a decrypted byte to read (1) or the end (0).
 fn peek(socket: &Socket) -> Result<usize, Errno> {
     recv(socket.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK)
-}
-
-/// Whether the socket has room. Otherwise an event follows once it has.
-fn is_writable(socket: &Socket) -> bool {
-    let mut sockets = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
-    poll(&mut sockets, PollTimeout::ZERO) != Ok(0)
 }
 
 /// Returns the control message `TLS_SET_RECORD_TYPE` (cmsg(3)), which nix cannot send: its length,
