@@ -81,7 +81,7 @@ impl Conn {
     }
 
     /// Makes it a connection with TLS, before any byte was exchanged.
-    pub fn encrypt(&mut self, session: TlsSession) {
+    pub fn begin_tls(&mut self, session: TlsSession) {
         self.transport = Transport::Tls(Box::new(session));
     }
 

@@ -320,7 +320,7 @@ fn begin_session(io: &mut Io, id: ConnId) -> bool {
     let acceptor = io.settings.tls.acceptor();
     let session = acceptor.and_then(|acceptor| TlsSession::new(acceptor, for_kernel));
     session.is_some_and(|session| {
-        io.conns[id].encrypt(session);
+        io.conns[id].begin_tls(session);
         true
     })
 }

@@ -142,7 +142,7 @@ impl KernelTls {
                 return Ok(Fill::Eof);
             }
             match pipe.fill(socket, max) {
-                // A record without data, or the end; one that is no data, or an invalid one.
+                // The end, an empty record, one of another type, or an invalid one.
                 Ok(Fill::Eof) | Err(Errno::EINVAL | Errno::EIO) => {}
                 result => return result,
             }
@@ -226,7 +226,7 @@ impl KernelTls {
         peek(socket) == Err(Errno::EAGAIN)
     }
 
-    /// Reads a record that is no application data.
+    /// Reads a record of another type than application data.
     fn read_control(&mut self, socket: &Socket) -> Result<(), Errno> {
         let mut control = cmsg_space!(u8);
         let mut record = [0; 2];
