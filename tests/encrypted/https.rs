@@ -115,9 +115,13 @@ fn both_versions_are_served_with_http_1_1_and_resumed() {
     }
     let mut config = only(&rustls::version::TLS13, &https.authority);
     config.alpn_protocols = vec![b"h2".to_vec()];
-    handshake(https.address, "localhost", &Arc::new(config)).expect_err("h2 is not served");
+    let h2 = Arc::new(config.clone());
+    handshake(https.address, "localhost", &h2).expect_err("h2 is not served");
     https.relay.await_value(&Https::handshakes("failed"), 1.0);
     https.relay.await_value(&Https::handshakes("complete"), 4.0);
+    // What `curl --http1.0` offers.
+    config.alpn_protocols = vec![b"http/1.0".to_vec()];
+    handshake(https.address, "localhost", &Arc::new(config)).expect("HTTP/1.0 is served");
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl Acceptor {
         let mut config = builder.with_cert_resolver(Arc::new(ByName(keys)));
         // The kernel may take the keys.
         config.enable_secret_extraction = true;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
         // A ticket holds the session, encrypted, so that a resumption needs no memory here.
         config.ticketer = ring::Ticketer::new().map_err(|error| error.to_string())?;
         Ok(Self { config: Arc::new(config), certificates, digest: digest.finalize().into() })
