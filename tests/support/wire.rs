@@ -444,6 +444,8 @@ impl Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         if let Some(session) = &self.session {
+            // A peer that reads nothing would block it.
+            let _ = self.stream.set_nonblocking(true);
             session.end(&self.stream);
         }
     }
