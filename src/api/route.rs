@@ -1,4 +1,4 @@
-//! Maps a request head to a route, by the [table](table::TABLE) of all of them.
+//! Maps a request head to a route, by the table of all of them (`table.rs`).
 
 mod agents;
 mod find;
