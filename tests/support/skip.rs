@@ -5,9 +5,10 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 /// What may be skipped even so, and why it cannot be installed.
-pub(crate) const MAY_SKIP: [(&str, &str); 2] = [
+pub(crate) const MAY_SKIP: [(&str, &str); 3] = [
     ("slow link", "tbf is a module of the kernel"),
     ("ipv6", "the kernel is built with it, or is not"),
+    ("released", "a shallow clone does not have the released versions"),
 ];
 
 /// Reports that a test, or a part of it, is skipped for lack of something.
