@@ -14,7 +14,7 @@ pub const AUTHORIZATION: &str = "Authorization";
 pub const PROXY_AUTHORIZATION: &str = "Proxy-Authorization";
 
 /// Returns the token in the field of this name; empty, which no token is, if the field is repeated
-/// or has another scheme. `None`: there is no such field.
+/// or has another scheme. `None`: the field is missing.
 pub fn token<'b>(fields: &Fields<'_, 'b>, field: &str) -> Option<Cow<'b, [u8]>> {
     let mut all = fields.all(field);
     let value = all.next()?;

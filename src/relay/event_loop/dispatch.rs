@@ -321,7 +321,9 @@ fn https_location(head: &RequestHead<'_, '_>, port: u16) -> Option<String> {
     let host = Authority::parse(host)?.host;
     let query = head.query.map(|query| format!("?{query}")).unwrap_or_default();
     let port = if port == 443 { String::new() } else { format!(":{port}") };
-    (!host.is_empty()).then(|| format!("https://{host}{port}{}{query}", head.path))
+    // `*` is a target, but not a part of a URL.
+    let names = !host.is_empty() && head.path.starts_with('/');
+    names.then(|| format!("https://{host}{port}{}{query}", head.path))
 }
 
 /// Returns what the head of a creation requests. A key belongs to a token, else to an address.

@@ -245,9 +245,15 @@ impl TlsSession {
         Ok(true)
     }
 
-    /// Sends `close_notify`: what was sent is complete. An alert that the socket does not take at
-    /// once is lost, as if the connection had been cut.
-    pub fn end(&mut self, socket: &Socket) {
+    /// Sends `close_notify`: what was sent is complete. `false`: the socket has not taken it, and has
+    /// to be writable first.
+    pub fn end(&mut self, socket: &Socket) -> bool {
+        self.queue_close_notify();
+        // It is lost with a socket that failed.
+        self.flush(socket).unwrap_or(true)
+    }
+
+    fn queue_close_notify(&mut self) {
         self.advance();
         let Self { session, sealed, phase, failed, incomplete, .. } = self;
         if *phase != Phase::Open || *failed {
@@ -262,7 +268,12 @@ impl TlsSession {
             sealed.truncate(from + count);
         }
         *phase = Phase::Ended;
-        let _ = self.flush(socket);
+    }
+
+    /// Whether the kernel can continue: no byte is held here.
+    fn is_movable(&self) -> bool {
+        let held = self.held_input() + self.unsent();
+        self.phase == Phase::Open && !self.failed && !self.ended && held == 0
     }
 
     /// Puts what is incomplete in front of what is received next; returns its length.

@@ -75,7 +75,7 @@ impl TlsSession {
         match *self {}
     }
 
-    pub fn end(&mut self, _: &Socket) {
+    pub fn end(&mut self, _: &Socket) -> bool {
         match *self {}
     }
 }

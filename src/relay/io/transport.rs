@@ -272,8 +272,9 @@ impl Conn {
         match &mut self.transport {
             Transport::Plain => true,
             Transport::Tls(tls) => {
-                tls.end(&self.socket);
-                true
+                let taken = tls.end(&self.socket);
+                self.writable &= taken;
+                taken
             }
             Transport::Kernel(tls) => {
                 self.writable = tls.end(&self.socket);

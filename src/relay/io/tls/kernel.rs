@@ -8,7 +8,7 @@
 mod keys;
 mod support;
 
-use super::{Phase, TlsSession};
+use super::TlsSession;
 use crate::splice::copy::{self, Read, Write};
 use crate::splice::pipe::{Drain, Fill, Pipe};
 use nix::cmsg_space;
@@ -264,14 +264,6 @@ impl KernelTls {
     fn spend(&mut self, bytes: usize, extra: u64) {
         let records = (bytes / PAYLOAD_MAX) as u64 + 2 + extra;
         self.sendable = self.sendable.saturating_sub(bytes as u64 + records * RECORD_COST);
-    }
-}
-
-impl TlsSession {
-    /// Whether the kernel can continue: no byte is held here.
-    fn is_movable(&self) -> bool {
-        let held = self.held_input() + self.unsent();
-        self.phase == Phase::Open && !self.failed && !self.ended && held == 0
     }
 }
 

@@ -304,6 +304,13 @@ fn a_slow_socket_keeps_one_write_at_most() {
     }
     assert!(pair.server.unsent() > 0, "the socket is full");
     assert_eq!(pair.server.write(&pair.socket, b"x"), Ok(Write::Blocked));
+    assert!(!pair.server.end(&pair.socket), "the end waits for the socket");
+    while !pair.server.end(&pair.socket) {
+        pair.take_answers();
+    }
+    pair.take_answers();
+    let ended = pair.client.process_new_packets().is_ok_and(|state| state.peer_has_closed());
+    assert!(ended, "it arrives after every byte");
 }
 
 #[test]
