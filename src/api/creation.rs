@@ -65,6 +65,9 @@ const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// Maximum length of its value, in bytes.
 const KEY_MAX_BYTES: usize = 255;
 
+/// Size of a response without tokens, allocated at once.
+const RESPONSE_BYTES: usize = 96;
+
 /// The member that requests a receipt, and its value.
 pub(super) const ACKED: (&str, &str) = ("receipt", "acked");
 
@@ -74,6 +77,9 @@ pub(super) const ACKED: (&str, &str) = ("receipt", "acked");
 /// [`Failure::InvalidBody`] with what is wrong.
 pub fn parse(body: &[u8]) -> Result<Creation, Failure> {
     let mut members = object(body)?;
+    if members.is_empty() {
+        return Ok(Creation::default());
+    }
     let ttl_s = ttl_s(members.get("ttl_seconds"))?;
     let acked = acked(&members)?;
     let (id, tokens) = (chosen_id(&members)?, tokens(&members)?);
@@ -162,7 +168,10 @@ fn notify_url(members: &Map<String, Value>) -> Result<Option<Box<str>>, Failure>
 ///
 /// # Errors
 /// [`CreationFailure::InvalidKey`].
-pub fn request_key(fields: &Fields<'_, '_>, client: &str) -> Result<Option<[u8; 32]>, Failure> {
+pub fn request_key(
+    fields: &Fields<'_, '_>,
+    client: impl FnOnce() -> String,
+) -> Result<Option<[u8; 32]>, Failure> {
     let mut all = fields.all(IDEMPOTENCY_KEY);
     let Some(key) = all.next() else { return Ok(None) };
     let is_valid = (1..=KEY_MAX_BYTES).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic);
@@ -170,7 +179,8 @@ pub fn request_key(fields: &Fields<'_, '_>, client: &str) -> Result<Option<[u8; 
         return Err(Failure::Creation(CreationFailure::InvalidKey));
     }
     // No client has a zero byte: the key of one is never that of another.
-    let digest = Sha256::new().chain_update(client).chain_update([0]).chain_update(key).finalize();
+    let digest =
+        Sha256::new().chain_update(client()).chain_update([0]).chain_update(key).finalize();
     Ok(Some(digest.into()))
 }
 
@@ -182,7 +192,10 @@ pub fn body_digest(body: &[u8]) -> [u8; 32] {
 /// Returns the body of the response to a creation: the identifier, its tokens if it has some, and the
 /// waiting time granted to a client that requested one.
 pub fn response(id: Uuid, guard: Option<&Guard>, granted: Option<Duration>) -> String {
-    let mut text = format!(r#"{{"stream":"{}""#, id.hyphenated());
+    let mut text = String::with_capacity(RESPONSE_BYTES);
+    text.push_str(r#"{"stream":""#);
+    text.push_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
+    text.push('"');
     if let Some(Guard { put, get, owner }) = guard {
         for (name, token) in [("put", put), ("get", get), ("owner", owner)] {
             let _ = write!(text, r#","{name}_token":"{}""#, token.simple());
@@ -191,7 +204,8 @@ pub fn response(id: Uuid, guard: Option<&Guard>, granted: Option<Duration>) -> S
     if let Some(ttl) = granted {
         let _ = write!(text, r#","ttl_seconds":{}"#, ttl.as_secs());
     }
-    text + "}\n"
+    text.push_str("}\n");
+    text
 }
 
 /// Why a stream is not created as requested.

@@ -160,10 +160,15 @@ fn an_identifier_is_chosen_with_a_token_only() {
 
 #[test]
 fn a_repeated_creation_returns_the_same_stream() {
-    let tokens = TokenFile::new(&[("ci", "create", "hush"), ("cd", "create", "other")]);
-    let relay = Relay::start(&["--tokens", tokens.path()]);
+    // A token may be called like an address.
+    let tokens = TokenFile::new(&[("127.0.0.1", "create", "hush"), ("cd", "create", "other")]);
+    let relay = Relay::start(&["--tokens", tokens.path(), "--require", "send"]);
     let create = |token: &str, key: &str, body: &str| {
-        let request = ask("POST", "/stream").field("Authorization", &format!("Bearer {token}"));
+        let request = ask("POST", "/stream");
+        let request = match token {
+            "" => request,
+            token => request.field("Authorization", &format!("Bearer {token}")),
+        };
         relay.exchange(&request.field("Idempotency-Key", key).body(body))
     };
     let body = r#"{"tokens":true,"ttl_seconds":30}"#;
@@ -175,6 +180,7 @@ fn a_repeated_creation_returns_the_same_stream() {
     assert_error("another body", &create("hush", "\"7\"", "{}"), (422, "IdempotencyError", None));
     for (name, other) in [
         ("another token", create("other", "\"7\"", body)),
+        ("without a token", create("", "\"7\"", body)),
         ("another key", create("hush", "\"8\"", body)),
     ] {
         assert_eq!(other.status(), 201, "{name}");

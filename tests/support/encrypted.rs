@@ -63,8 +63,9 @@ pub(crate) fn begun(address: SocketAddr) -> Option<(TcpStream, Session)> {
 
 /// The certificate of one relay.
 pub(crate) struct Certified {
-    authority: Authority,
+    trusting: Arc<ClientConfig>,
     _identity: Identity,
+    _authority: Authority,
 }
 
 impl Certified {
@@ -74,16 +75,24 @@ impl Certified {
         let identity = authority.server("localhost");
         command.args(["--tls-listen", "127.0.0.1:0", "--tls-cert"]).arg(identity.certificate());
         command.arg("--tls-key").arg(identity.key());
-        Certified { authority, _identity: identity }
+        let trusting = trusting(&authority);
+        Certified { trusting, _identity: identity, _authority: authority }
     }
 
     /// Sends the clients of these addresses to the HTTPS address.
     pub(crate) fn stand_before(&self, addresses: &[SocketAddr], front: SocketAddr) {
-        let config = trusting(&self.authority);
         let mut fronts = FRONTS.lock().unwrap_or_else(PoisonError::into_inner);
         for address in addresses {
-            fronts.insert(*address, (front, config.clone()));
+            fronts.insert(*address, (front, self.trusting.clone()));
         }
+    }
+}
+
+impl Drop for Certified {
+    /// The kernel may give the same addresses to another test.
+    fn drop(&mut self) {
+        let mut fronts = FRONTS.lock().unwrap_or_else(PoisonError::into_inner);
+        fronts.retain(|_, (_, trusting)| !Arc::ptr_eq(trusting, &self.trusting));
     }
 }
 

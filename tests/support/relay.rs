@@ -20,10 +20,10 @@ pub(crate) const TRUSTING: [&str; 6] =
 
 /// A listening relay.
 pub(crate) struct Relay {
+    /// Where its clients use TLS; dropped while the process still has its addresses.
+    certified: Option<Certified>,
     process: Process,
     addresses: Vec<SocketAddr>,
-    /// Where its clients use TLS.
-    certified: Option<Certified>,
 }
 
 impl Relay {
@@ -183,8 +183,26 @@ impl Relay {
             stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" T")).then_some(())
         });
         let done = act();
+        eventually("it has received each end", || (!self.awaits_an_end()).then_some(()));
         self.signal(Signal::SIGCONT);
         done
+    }
+
+    /// Whether the end of a connection to it is still on its way: some algorithms for congestion
+    /// control, such as bbr, delay a FIN.
+    fn awaits_an_end(&self) -> bool {
+        let fronts = self.addresses.iter().filter_map(|address| encrypted::front_of(*address));
+        let ports: Vec<u16> = self
+            .addresses
+            .iter()
+            .copied()
+            .chain(fronts.map(|(front, _)| front))
+            .map(|a| a.port())
+            .collect();
+        ["/proc/self/net/tcp", "/proc/self/net/tcp6"].iter().any(|path| {
+            let sockets = std::fs::read_to_string(path).unwrap_or_default();
+            sockets.lines().skip(1).any(|socket| is_ending_at(socket, &ports))
+        })
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -195,6 +213,16 @@ impl Relay {
     pub(crate) fn finish(self) -> Finished {
         self.process.finish()
     }
+}
+
+/// Whether this line of `/proc/net/tcp` (proc(5)) is a socket that waits for the acknowledgement of
+/// its FIN by one of these ports.
+fn is_ending_at(socket: &str, ports: &[u16]) -> bool {
+    const FIN_WAIT1: &str = "04";
+    let mut columns = socket.split_whitespace().skip(2);
+    let (peer, state) = (columns.next().unwrap_or_default(), columns.next().unwrap_or_default());
+    let port = peer.rsplit_once(':').and_then(|(_, port)| u16::from_str_radix(port, 16).ok());
+    state == FIN_WAIT1 && port.is_some_and(|port| ports.contains(&port))
 }
 
 /// The resident set of a process, in bytes.

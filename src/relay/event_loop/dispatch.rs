@@ -333,16 +333,17 @@ fn create_request(
     head: &RequestHead<'_, '_>,
 ) -> Result<CreateRequest, Failure> {
     let token = io.conns[id].token.as_deref();
-    let client = token.map_or_else(
-        || io.conns[id].client.ip().to_canonical().to_string(),
-        |token| token.name.to_string(),
-    );
+    let client = || match token {
+        // No address begins like this.
+        Some(token) => format!("token:{}", token.name),
+        None => io.conns[id].client.ip().to_canonical().to_string(),
+    };
     let allows = |scope| token.is_some_and(|token| token.grants.allows(scope));
     Ok(CreateRequest {
         page: !io.settings.no_pages && names_html(head.fields.all("Accept")),
         may_choose_id: allows(Scope::Create),
         may_notify: io.settings.notify.open_notify || allows(Scope::Notify),
-        key: creation::request_key(&head.fields, &client)?,
+        key: creation::request_key(&head.fields, client)?,
     })
 }
 

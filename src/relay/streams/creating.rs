@@ -102,6 +102,8 @@ pub(super) fn respond(
         note.concerns(stream.id(), None);
     }
     let body = creation::response(stream.id(), stream.guard(), granted);
-    let location = format!("/{}/{}", if page { "s" } else { "stream" }, stream.id());
+    let folder = if page { "/s/" } else { "/stream/" };
+    let stream = stream.id().hyphenated();
+    let location = [folder, stream.encode_lower(&mut Uuid::encode_buffer())].concat();
     answer::created(io, id, Some(&location), &body);
 }
