@@ -21,7 +21,7 @@ pub struct ProxySettings {
     #[arg(long, value_name = "MODE", default_value = "off")]
     pub proxy_protocol: ProxyProtocol,
 
-    /// Interval of 102 Processing to HTTP/1.1 clients that wait for the other side of a stream, so
+    /// Interval of 102 Processing to HTTP/1.1 clients of a stream that wait for their response, so
     /// that proxies and NAT do not cut idle connections; at least 100ms; 0s: off
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = units::time_or_never(units::INSTANT))]
     pub heartbeat: Duration,

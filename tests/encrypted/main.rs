@@ -15,6 +15,8 @@ mod errors;
 mod events;
 #[path = "../protocol/headers.rs"]
 mod headers;
+#[path = "../protocol/heartbeats.rs"]
+mod heartbeats;
 mod https;
 #[path = "../protocol/limits.rs"]
 mod limits;

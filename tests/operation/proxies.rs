@@ -8,6 +8,7 @@ use crate::support::{
     Ask, Framing, Haproxy, Nginx, Observed, Relay, Wire, ask, assert_uploaded, eventually,
     stream_of,
 };
+use serde_json::json;
 use tempfile::TempDir;
 
 const FORMAT: &str = "%U %a %{tls_version}X %{tls_client}X";
@@ -207,89 +208,67 @@ fn both_versions_of_haproxy_are_accepted() {
     }
 }
 
-const HEARTBEAT: [&str; 2] = ["--heartbeat", "150ms"];
-/// Heartbeats during twice the idle timeout of the proxies.
-const HEARTBEATS: usize = 14;
+const HEARTBEAT: [&str; 2] = ["--heartbeat", "1s"];
+/// More than a narrow destination takes, and less than the relay's socket does.
+const SENT: usize = 300_000;
+/// The idle timeout of the proxies below.
+const IDLE: &str = "5s";
 
-fn named(ask: Ask) -> Ask {
-    ask.field("User-Agent", "curl/8.5.0")
-}
-
-fn expect_heartbeats(wire: &mut Wire, count: usize) {
-    for _ in 0..count {
-        assert_eq!(wire.head().status, 102);
-    }
-}
-
-/// The status after heartbeats.
-fn after_heartbeats(wire: &mut Wire) -> u16 {
-    let status = std::iter::repeat_with(|| wire.head().status).find(|status| *status != 102);
-    status.expect("a response")
-}
-
-/// Waits longer than the proxy's idle timeout at this address, as either side.
+/// Waits in each way longer than the idle timeout of the proxy at this address.
 fn outlast(relay: &Relay, proxy: SocketAddr) {
-    let id = relay.create();
-    let mut destination = Wire::connect(proxy);
-    destination.ask(&named(ask("GET", &format!("/stream/{id}"))));
-    expect_heartbeats(&mut destination, HEARTBEATS);
-    assert_uploaded(&relay.exchange(&ask("PUT", &format!("/stream/{id}")).body("hello")));
-    assert_eq!(after_heartbeats(&mut destination), 200);
-    assert_eq!(destination.body(5), b"hello");
+    let acked = relay.create_with(&json!({ "receipt": "acked" }));
+    let [waiting_destination, waiting_source, begun] = [(); 3].map(|()| relay.create());
+    let target = |id: &str| format!("/stream/{id}");
+    let get = |id: &str| ask("GET", &target(id)).named();
+    let through = |ask: &Ask| {
+        let mut wire = Wire::connect(proxy);
+        wire.ask(ask);
+        wire
+    };
+    let mut waiting_destination = (through(&get(&waiting_destination)), waiting_destination);
+    let put = ask("PUT", &target(&waiting_source)).named().body("hello");
+    let mut waiting_source = (through(&put), waiting_source);
+    let mut slow_source = relay.waiting_source(&begun, Framing::Length(5));
+    let mut begun_destination = through(&get(&begun));
+    relay.await_state(&begun, "STREAMING");
+    let mut slow_destination = Wire::connect_narrow(relay.address());
+    slow_destination.ask(&ask("GET", &target(&acked)));
+    relay.await_state(&acked, "DST_CONNECTED");
+    let mut sent_source = through(&ask("PUT", &target(&acked)).named().body(vec![0; SENT]));
 
-    let id = relay.create();
-    let mut source = Wire::connect(proxy);
-    source.ask(&named(ask("PUT", &format!("/stream/{id}"))).body("hello"));
-    expect_heartbeats(&mut source, HEARTBEATS);
-    assert_eq!(relay.get(&format!("/stream/{id}")).text(), "hello");
-    assert_eq!(after_heartbeats(&mut source), 200);
+    // A client without a name gets no heartbeats; it began to wait last.
+    let mut silent = through(&ask("GET", &target(&relay.create())));
+    assert_eq!(silent.head().status, 504, "the proxy cuts it");
+
+    let put = |id: &str| relay.exchange(&ask("PUT", &target(id)).body("hello"));
+    assert_uploaded(&put(&waiting_destination.1));
+    slow_source.send("hello");
+    for destination in [&mut waiting_destination.0, &mut begun_destination] {
+        assert_eq!(destination.status_after_heartbeats(), 200);
+        assert_eq!(destination.body(5), b"hello");
+    }
+    assert_uploaded(&slow_source.response());
+    assert_eq!(relay.get(&target(&waiting_source.1)).text(), "hello");
+    assert_eq!(slow_destination.response().body.len(), SENT);
+    for source in [&mut waiting_source.0, &mut sent_source] {
+        assert_eq!(source.status_after_heartbeats(), 200);
+    }
 }
 
 #[test]
 fn a_heartbeat_outlasts_the_idle_timeouts_of_haproxy() {
     let relay = Relay::start(&HEARTBEAT);
-    let Some(haproxy) = Haproxy::http("1s", &relay.address().to_string()) else { return };
+    let Some(haproxy) = Haproxy::http(IDLE, &relay.address().to_string()) else { return };
     outlast(&relay, haproxy.address());
 }
 
 #[test]
 fn a_heartbeat_outlasts_the_idle_timeouts_of_nginx() {
     let relay = Relay::start(&HEARTBEAT);
-    let directives = "proxy_http_version 1.1; proxy_buffering off; proxy_request_buffering off; \
-                      proxy_read_timeout 1s;";
-    let Some(nginx) = Nginx::start(relay.address(), directives) else { return };
+    let directives = format!(
+        "proxy_http_version 1.1; proxy_buffering off; proxy_request_buffering off; \
+         proxy_read_timeout {IDLE}; proxy_send_timeout {IDLE}; send_timeout {IDLE};"
+    );
+    let Some(nginx) = Nginx::start(relay.address(), &directives) else { return };
     outlast(&relay, nginx.address());
-}
-
-#[test]
-fn a_heartbeat_precedes_100_continue_and_the_response() {
-    let relay = Relay::start(&[&HEARTBEAT[..], &["--paths"]].concat());
-    let id = relay.create();
-    let mut source = relay.connect();
-    source.ask(&named(Framing::Length(5).put(&id)).field("Expect", "100-continue"));
-    expect_heartbeats(&mut source, 2);
-    let mut destination = relay.waiting_paired(&id);
-    assert_eq!(after_heartbeats(&mut source), 100);
-    source.send("hello");
-    assert_eq!(destination.response().text(), "hello");
-    assert_uploaded(&source.response());
-
-    let mut path = relay.connect();
-    path.ask(&named(ask("GET", "/p/x")));
-    expect_heartbeats(&mut path, 2);
-    assert_eq!(relay.exchange(&ask("PUT", "/p/x").body("hello")).status(), 200);
-    assert_eq!(after_heartbeats(&mut path), 200);
-}
-
-#[test]
-fn a_client_that_takes_a_heartbeat_for_the_response_gets_none() {
-    let relay = Relay::start(&[&HEARTBEAT[..], &["--ttl", "600ms"]].concat());
-    for get in [
-        |ask: Ask| ask,
-        |ask: Ask| named(ask).http10(),
-        |ask: Ask| ask.field("User-Agent", "python-requests/2.32.0"),
-    ] {
-        let answer = relay.exchange(&get(ask("GET", &format!("/stream/{}", relay.create()))));
-        assert_eq!(answer.status(), 504, "the first head is the response");
-    }
 }

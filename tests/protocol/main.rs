@@ -13,6 +13,7 @@ mod errors;
 mod events;
 mod guarded;
 mod headers;
+mod heartbeats;
 mod limits;
 mod pages;
 mod paths;

@@ -8,6 +8,7 @@ mod clock;
 mod closed;
 mod descriptors;
 mod encrypted;
+mod heartbeats;
 mod json;
 mod line;
 mod lineage;

@@ -26,7 +26,9 @@ use crate::http::head::{Expect, HeadLimits, RequestHead};
 use crate::http::response::{CONTINUE, PROCESSING};
 use crate::ops::Settings;
 use crate::ops::metrics::{ConnPhase, ProxyRefusal};
-use crate::relay::io::{Conn, ConnId, Http, Io, ListenerKind, Reply, Role, ServingMode, Slot};
+use crate::relay::io::{
+    Conn, ConnId, Flushed, Http, Io, ListenerKind, Output, Reply, Role, ServingMode, Slot,
+};
 use json::JsonRequest;
 use slab::Slab;
 use std::net::SocketAddr;
@@ -273,13 +275,15 @@ pub fn send_continue(io: &mut Io, id: ConnId, rest: &[u8]) {
     }
 }
 
-/// Sends `102 Processing` to a client that waits for its response, once nothing else is unsent:
-/// connections without traffic are cut by proxies.
+/// Sends `102 Processing` to a client that waits for its response, unless an earlier one is unsent.
+/// A failure is left to the event of the socket: a client may leave after a complete upload.
 pub fn send_processing(io: &mut Io, id: ConnId) {
     let conn = &mut io.conns[id];
     if conn.output.is_empty() {
         conn.output.buffer().extend_from_slice(PROCESSING);
-        io.conns.flush_or_close(id);
+        if conn.flush() == Flushed::Failed {
+            conn.output = Output::default();
+        }
     }
 }
 

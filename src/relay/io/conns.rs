@@ -282,6 +282,11 @@ impl Conns {
         }
     }
 
+    /// Returns when its owner is to check a connection; `None`: never.
+    pub fn deadline(&self, id: ConnId) -> Option<Instant> {
+        self[id].deadline
+    }
+
     /// Begins a turn: deadlines set before it may expire in it.
     pub fn begin_turn(&mut self) {
         self.timers.begin_turn();

@@ -7,6 +7,7 @@
 //! | `mod` | the service: what the event loop calls |
 //! | `creating` | new streams |
 //! | `sides` | connecting, waiting, pairing, leaving |
+//! | `heartbeats` | what keeps the connections of waiting sides open |
 //! | `ending` | how both sides learn of the end |
 //! | `role` | what a connection is to the streams |
 //! | `listing` | the streamed list |
@@ -18,6 +19,7 @@
 
 mod creating;
 mod ending;
+mod heartbeats;
 mod listing;
 mod moving;
 mod notifier;
@@ -460,11 +462,11 @@ impl Streams {
     }
 
     /// Handles a connection's timeout. The registry handles waiting times, and transfers their own
-    /// stalls; a waiting side gets a heartbeat.
+    /// stalls; a side without a response gets a heartbeat.
     pub fn timeout(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
         match &self.roles[slot.key()] {
             StreamRole::Source { .. } | StreamRole::Destination { .. } => {
-                sides::side_timeout(io, id);
+                heartbeats::due(io, transfers, id);
             }
             StreamRole::Listing(_) => io.conns.close(id, CloseMode::Orderly),
             StreamRole::Subscriber(subscriber) => {

@@ -2,6 +2,7 @@
 //! stays in its socket; only its disconnection has to be noticed.
 
 use super::Streams;
+use super::heartbeats;
 use super::paths::{self, Meeting};
 use super::role::{StreamRole, StreamSide};
 use crate::api::download::{decides_cors, wants_file};
@@ -10,7 +11,7 @@ use crate::http::framing::Framing;
 use crate::http::head::RequestHead;
 use crate::http::range;
 use crate::http::response::HeadWriter;
-use crate::relay::http1::{Request, answer, send_processing, too_busy};
+use crate::relay::http1::{Request, answer, too_busy};
 use crate::relay::io::{CloseMode, ConnId, Flushed, Io, OnFlushed, PeerEnd, Role, identify};
 use crate::relay::transfers::{Begin, Owner, Transfers, feed_prefix};
 use crate::rendezvous::transfer::Delimiter;
@@ -62,6 +63,7 @@ impl Streams {
             Connected::Paired { stream, other } => {
                 io.conns[id].carry = rest.to_vec();
                 self.take_source(io, id, (stream, upload()), head);
+                heartbeats::begin(io, id);
                 self.pair(io, transfers, id, ConnId::from_client(other));
                 rest.len()
             }
@@ -126,6 +128,7 @@ impl Streams {
             }
             Connected::Paired { stream, other } => {
                 self.set_role(io, id, StreamRole::Destination { stream, as_file });
+                heartbeats::begin(io, id);
                 self.pair(io, transfers, ConnId::from_client(other), id);
             }
             refused @ (Connected::Occupied | Connected::Unknown | Connected::Reported(_)) => {
@@ -234,7 +237,7 @@ impl Streams {
         let waited = self.registry.stream(stream).waited(io.now.monotonic);
         io.journal.metrics.paired(waited);
         let (owner, pace) = (Owner::Stream(stream), pace(io));
-        io.conns.set_deadline(destination, None);
+        heartbeats::pair(io, source, destination);
         let acked = self.registry.stream(stream).awaits_ack();
         transfers.begin(io, Begin { owner, source, destination, delimiter, transfer, pace, acked });
         io.conns.flush_or_close(source);
@@ -388,26 +391,10 @@ pub(super) fn defer_cors(io: &mut Io, id: ConnId, fields: Option<&Map<String, Va
 
 /// Makes a side wait; the registry has its deadline. That of its connection is the next heartbeat.
 pub(super) fn wait(io: &mut Io, id: ConnId) {
-    let interval = io.settings.proxies.heartbeat;
-    let reply = io.conns[id].reply;
-    let beats = !interval.is_zero() && reply.interim && !reply.begun;
-    let next = beats.then(|| io.now.monotonic.checked_add(interval)).flatten();
-    io.conns.set_deadline(id, next);
+    heartbeats::begin(io, id);
     if io.conns[id].peer_ended() {
         // A FIN received with its request raises no further event.
         io.conns.enqueue(id);
-    }
-}
-
-/// Handles the timeout of a side: a heartbeat is due, unless the other side has connected.
-pub(super) fn side_timeout(io: &mut Io, id: ConnId) {
-    let conn = &io.conns[id];
-    if conn.outgoing.is_some() || conn.incoming.is_some() {
-        return;
-    }
-    send_processing(io, id);
-    if !io.conns[id].is_closing() {
-        wait(io, id);
     }
 }
 

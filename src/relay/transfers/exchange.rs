@@ -60,6 +60,17 @@ pub struct Finished {
     pub transfer: Transfer,
 }
 
+/// How far a transfer is, for clients that wait for their response.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// The connection that bytes are read from.
+    pub source: ConnId,
+    /// The complete body was received; part of it may still be in the socket.
+    pub received: bool,
+    /// A byte of the download's head was sent.
+    pub head_started: bool,
+}
+
 /// A running transfer.
 #[derive(Debug)]
 pub(super) struct Exchange {
@@ -132,6 +143,13 @@ impl Exchange {
             meter: Meter::new(now),
             ack: if acked { Ack::Needed } else { Ack::Needless },
         }
+    }
+
+    /// Returns how far it is.
+    pub fn progress(&self, source: &Conn) -> Progress {
+        let left = self.transfer.still_to_come();
+        let received = left.is_some_and(|left| left == 0 || left <= source.unread_bytes());
+        Progress { source: self.source, received, head_started: self.transfer.head_started() }
     }
 
     /// Whether the destination's TCP must acknowledge every byte.

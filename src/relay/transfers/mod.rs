@@ -20,7 +20,7 @@ mod stalled;
 mod step;
 mod tcp_info;
 
-pub use exchange::{Begin, Finished, Owner, feed_prefix};
+pub use exchange::{Begin, Finished, Owner, Progress, feed_prefix};
 
 use crate::relay::io::{Io, Task, TransferId, sockopt};
 use crate::rendezvous::TransferOutcome;
@@ -137,6 +137,13 @@ impl Transfers {
     fn get(&mut self, id: TransferId) -> Option<&mut Exchange> {
         let (its, exchange) = self.slab.get_mut(id.index as usize)?;
         (*its == id).then_some(exchange)
+    }
+
+    /// Returns how far a running transfer is.
+    pub fn progress(&self, io: &Io, id: TransferId) -> Progress {
+        let (its, exchange) = &self.slab[id.index as usize];
+        debug_assert_eq!(*its, id, "the transfer is running");
+        exchange.progress(&io.conns[exchange.source])
     }
 
     /// Puts a transfer in the run queue.
