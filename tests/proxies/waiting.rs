@@ -71,3 +71,30 @@ fn a_side_that_waits_and_disconnects_gives_its_place_back() {
         }
     });
 }
+
+#[test]
+fn heartbeats_are_passed_and_the_response_follows() {
+    with_each(&["--heartbeat", "100ms"], |front| {
+        let file = front.file("up", b"text");
+        // nginx passes the response to clients of HTTP/1.1 only.
+        let with_http2 = front.kind.has_http2() && front.kind != Kind::Nginx;
+        for client in if with_http2 { &[CLIENTS[0], CLIENTS[2]][..] } else { &[CLIENTS[0]] } {
+            let [down, up] = [front.relay.create(), front.relay.create()];
+            let download = front.start_curl(*client, &["-fv", &front.stream(&down)]);
+            front.relay.await_state(&down, "DST_CONNECTED");
+            let upload = front.upload(*client, &file, &up, &["-v"]);
+            front.relay.await_state(&up, "SRC_CONNECTED");
+            // The HTTP client of Go accepted five before version 1.23.
+            front.relay.await_heartbeats(7);
+            let put = Framing::Length(4).put(&down).raw_body(b"text");
+            assert_eq!(front.relay.exchange(&put).status(), 200);
+            assert_eq!(front.relay.get(&format!("/stream/{up}")).text(), "text");
+            for (process, shown) in [(download, "text"), (upload, "200 ")] {
+                let finished = process.finish();
+                assert_success(client.name, &finished);
+                assert!(finished.stdout.trim_start().starts_with(shown), "{}", finished.stdout);
+                assert!(finished.stderr.matches(" 102").count() > 5, "{}", finished.stderr);
+            }
+        }
+    });
+}
