@@ -7,6 +7,7 @@ mod digests;
 mod directories;
 mod disk;
 mod endings;
+mod heartbeats;
 mod hostile;
 mod interrupted;
 mod memory;
