@@ -51,7 +51,7 @@ pub struct TlsSettings {
     #[arg(long, value_name = "MODE", default_value = "required", hide_possible_values = true)]
     pub tls_client_auth: ClientAuth,
 
-    /// Maximum concurrent TLS handshakes; further connections are closed
+    /// Maximum concurrent TLS handshakes, half of them of one address; further connections are closed
     #[arg(long, value_name = "N", default_value = "512", value_parser = units::count(1))]
     pub max_handshakes: usize,
 

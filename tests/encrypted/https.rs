@@ -307,6 +307,27 @@ fn handshakes_have_a_deadline_and_a_limit() {
 }
 
 #[test]
+fn one_address_cannot_have_all_handshakes() {
+    let flags = ["--proxy-protocol=required", "--max-handshakes=4", "--header-timeout=1h"];
+    let https = Https::start(&flags);
+    let connect = |client: &str| {
+        let mut socket = TcpStream::connect(https.address).expect("connect");
+        let header = format!("PROXY TCP4 {client} 127.0.0.1 4711 443\r\n");
+        socket.write_all(header.as_bytes()).expect("a PROXY header");
+        socket
+    };
+    let _silent = ["192.0.2.7"; 2].map(connect);
+    https.relay.await_value("rdv_connections{phase=\"handshake\"}", 2.0);
+    let _ = connect("192.0.2.7").read_to_end(&mut Vec::new());
+    https.relay.await_value(&Https::handshakes("refused"), 1.0);
+    let config = trusting(&https.authority);
+    let name = ServerName::try_from("localhost").expect("a name");
+    let mut session = ClientConnection::new(config, name).expect("a session");
+    let text = ping(&mut session, &mut connect("192.0.2.8")).expect("another address is served");
+    assert!(text.ends_with("pong"), "{text}");
+}
+
+#[test]
 fn requests_on_plain_listeners_are_redirected() {
     let https = Https::start(&["--http-redirect"]);
     let port = https.address.port();

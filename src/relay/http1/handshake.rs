@@ -6,14 +6,13 @@ use crate::api::Failure;
 use crate::ops::metrics::HandshakeEnd;
 use crate::relay::io::{CloseMode, ConnId, Handshake, Io};
 
-/// Begins a handshake, unless there are too many or the connection was not `counted`: it cannot be
-/// answered before, and a refusal is not worth one.
+/// Begins a handshake, unless there are too many, in all or of its address, or the connection was
+/// not `counted`: it cannot be answered before, and a refusal is not worth one.
 pub(super) fn begin(io: &mut Io, id: ConnId, counted: bool) {
-    if !counted || io.conns.handshakes() >= io.settings.tls.max_handshakes {
+    if !counted || !io.conns.begin_handshake(id, io.settings.tls.max_handshakes) {
         io.journal.metrics.handshake(HandshakeEnd::Refused);
         return io.conns.close(id, CloseMode::Orderly);
     }
-    io.conns.begin_handshake(id);
     io.set_timeout(id, io.settings.header_timeout);
     // Its first bytes may have been received with a PROXY header.
     io.conns.enqueue(id);

@@ -48,9 +48,7 @@ pub struct Conns {
     /// Connections closed in this turn.
     closed: Vec<ConnId>,
     lingering: usize,
-    /// Connections that perform their TLS handshake.
-    handshakes: usize,
-    /// How many of them may still do so in this turn.
+    /// How many TLS handshakes may still take a step in this turn.
     handshakes_left: usize,
     operators: usize,
 }
@@ -84,7 +82,6 @@ impl Conns {
             load: ConnCounts::default(),
             closed: Vec::new(),
             lingering: 0,
-            handshakes: 0,
             handshakes_left: HANDSHAKES_PER_TURN,
             operators: 0,
         }
@@ -185,15 +182,12 @@ impl Conns {
         }
     }
 
-    /// Returns the number of connections that perform their TLS handshake.
-    pub fn handshakes(&self) -> usize {
-        self.handshakes
-    }
-
-    /// Begins the TLS handshake of a new connection.
-    pub fn begin_handshake(&mut self, id: ConnId) {
-        self[id].role = Role::Http(Http::Handshake);
-        self.handshakes += 1;
+    /// Begins the TLS handshake of a new connection; whether it may, with at most `max` at once.
+    pub fn begin_handshake(&mut self, id: ConnId, max: usize) -> bool {
+        let conn = &mut self.slab[id.index as usize];
+        debug_assert_eq!(conn.id, id, "a handshake begins on an open connection");
+        conn.role = Role::Http(Http::Handshake);
+        self.load.begin_handshake(&mut conn.counted, conn.peer.ip(), max)
     }
 
     /// Whether a handshake may take a step in this turn.
@@ -205,10 +199,11 @@ impl Conns {
 
     /// Ends the TLS handshake of a connection: requests follow.
     pub fn end_handshake(&mut self, id: ConnId) {
-        let conn = &mut self[id];
+        let conn = &mut self.slab[id.index as usize];
+        debug_assert_eq!(conn.id, id, "a handshake ends while its connection is open");
         debug_assert_eq!(conn.role, Role::Http(Http::Handshake), "a handshake ends once");
         conn.role = Role::Http(Http::Head);
-        self.handshakes -= 1;
+        self.load.end_handshake(&mut conn.counted);
     }
 
     /// Begins lingering with a connection that was answered.
@@ -350,7 +345,6 @@ impl Conns {
         );
         self.load.end(&mut conn.counted);
         self.operators -= usize::from(conn.listener == ListenerKind::Admin);
-        self.handshakes -= usize::from(conn.role == Role::Http(Http::Handshake));
         self.lingering -= usize::from(matches!(conn.role, Role::Http(Http::Lingering { .. })));
         conn
     }
