@@ -60,6 +60,10 @@ fn check_guard(
     match hex::decode(&sent).and_then(|secret| guard.part(secret)) {
         Some(part) if permission::serves(route, part) => Ok(()),
         Some(_) => Err(Failure::Token(TokenFailure::StreamOther)),
+        // A known token is not a guess: a client may send that of the relay with every request.
+        None if io.note_token(id, &sent).is_some() => {
+            Err(Failure::Token(TokenFailure::StreamNeeded))
+        }
         None => Err(io.unknown_token(id)),
     }
 }
