@@ -95,14 +95,12 @@ impl TlsSettings {
             for (name, given) in [
                 ("tls-listen", !self.tls_listen.is_empty()),
                 ("tls-client-ca", self.tls_client_ca.is_some()),
+                ("http-redirect", self.http_redirect),
             ] {
                 if given {
                     return Err(format!("{name} needs tls-cert and tls-key"));
                 }
             }
-        }
-        if self.http_redirect && self.tls_listen.is_empty() {
-            return Err("http-redirect needs tls-listen".into());
         }
         self.acceptor = if self.tls_cert.is_empty() { None } else { Some(Acceptor::new(self)?) };
         Ok(())

@@ -66,6 +66,8 @@ pub struct EventLoop {
     admin_listener: AdminListener,
     /// Listening addresses that only programs on this machine can reach.
     loopback: Vec<SocketAddr>,
+    /// The port of the first listener for HTTPS, also after that was closed.
+    https_port: Option<u16>,
     budget: Budget,
     stopping: ShutdownPhase,
     /// Until when notifications are sent after the loop; `None`: no order ended this process.
@@ -133,11 +135,13 @@ impl EventLoop {
             poll.registry(),
             FIRST_LISTENER,
         )?;
+        let https_port = listeners.addresses(Endpoint::Tls).first().map(SocketAddr::port);
+        if settings.tls.http_redirect && https_port.is_none() {
+            let why = "http-redirect needs tls-listen, or an inherited socket with the name tls";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
         // Found out before the first client, because it takes a connection.
-        if !listeners.addresses(Endpoint::Tls).is_empty()
-            && !settings.no_splice
-            && kernel_encrypts()
-        {
+        if https_port.is_some() && !settings.no_splice && kernel_encrypts() {
             log::info!("the kernel encrypts TLS");
         }
         let port = listeners.addresses(Endpoint::Public).first().map_or(0, SocketAddr::port);
@@ -158,6 +162,7 @@ impl EventLoop {
             listeners,
             admin_listener,
             loopback,
+            https_port,
             budget,
             stopping: ShutdownPhase::No,
             notify_until: None,

@@ -444,13 +444,19 @@ fn an_upload_that_is_cut_without_close_notify_is_broken() {
 fn the_listener_is_handed_over_with_its_certificate() {
     let authority = Authority::new();
     let identity = authority.server("localhost");
-    let first = Relay::from_command(serve(&[&identity], &[]), 1);
+    let first = Relay::from_command(serve(&[&identity], &["--http-redirect"]), 1);
     let address = https_address(&first);
+    let mut kept = Wire::connect(first.address());
+    let mut redirect =
+        || kept.exchange(&ask("GET", "/ping")).head.get("Location").map(str::to_owned);
+    let location = redirect();
+    assert_eq!(location, Some(format!("https://relay.test:{}/ping", address.port())));
     let mut lineage = Lineage { first, successors: Vec::new() };
     let mut waiting = Wire::encrypted(address, trusting(&authority));
     let id = stream_of(&waiting.exchange(&ask("POST", "/stream")));
     drop(waiting);
     lineage.hand_over();
+    assert_eq!(redirect(), location, "by the process that drains");
     lineage.await_end_of_first();
     let mut next = Wire::encrypted(address, trusting(&authority));
     assert_eq!(next.exchange(&ask("GET", &format!("/stream/{id}/status"))).status(), 200);
@@ -475,6 +481,28 @@ fn a_hand_over_to_settings_without_https_ends_it() {
     lineage.hand_over();
     lineage.await_end_of_first();
     assert!(TcpStream::connect(address).is_err(), "nothing listens");
+}
+
+#[test]
+fn nothing_is_redirected_until_a_restart_opens_the_listener() {
+    let authority = Authority::new();
+    let identity = authority.server("localhost");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("rdv.toml");
+    fs::write(&file, "").expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(&file).args(ADMIN);
+    let relay = Relay::from_command(command, 1);
+    let (certificate, key) = (identity.certificate(), identity.key());
+    let https = "http-redirect = true\ntls-listen = \"127.0.0.1:0\"\n";
+    let files = format!("tls-cert = {certificate:?}\ntls-key = {key:?}\n");
+    fs::write(&file, [https, &files].concat()).expect("a file");
+    relay.signal(Signal::SIGHUP);
+    eventually("a warning", || {
+        let logged = relay.process().stderr();
+        logged.contains("http-redirect has no effect before a restart").then_some(())
+    });
+    assert_eq!(Wire::connect(relay.address()).exchange(&ask("GET", "/ping")).status(), 200);
 }
 
 #[test]
@@ -503,7 +531,12 @@ fn invalid_certificates_and_settings_are_refused_with_what_to_do() {
             "no private key that can be used",
         ),
         ("no file", vec!["--tls-cert", "/nonexistent"], "/nonexistent: no such file"),
-        ("a redirect to nowhere", vec!["--http-redirect"], "http-redirect needs tls-listen"),
+        (
+            "an address of another machine",
+            vec!["--tls-listen=192.0.2.1:443", "--tls-cert", &cert, "--tls-key", &key],
+            "cannot listen on 192.0.2.1:443: this machine has no such address",
+        ),
+        ("a redirect to nowhere", vec!["--http-redirect"], "http-redirect needs tls-cert and"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
         let output = command.arg("check-config").args(&flags).output().expect("rdv");

@@ -5,10 +5,13 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{fs, io};
 
-use crate::support::{Finished, Framing, Process, Relay, TEST_TIMEOUT, Wire, ask, eventually};
+use crate::support::{
+    Authority, Finished, Framing, Process, Relay, TEST_TIMEOUT, Wire, ask, eventually,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use socket2::SockRef;
@@ -79,9 +82,20 @@ fn rdv(flags: &[&str]) -> Command {
 
 /// The program with this descriptor as the first one passed; a shell moves it there.
 fn activated(socket: impl Into<OwnedFd>, listen_pid: &str, flags: &[&str]) -> Process {
+    activated_as("", socket, listen_pid, flags)
+}
+
+/// The same with a name of the descriptor.
+fn activated_as(
+    name: &str,
+    socket: impl Into<OwnedFd>,
+    listen_pid: &str,
+    flags: &[&str],
+) -> Process {
     let mut command = Command::new("sh");
     let script =
         format!("exec 3<&0 </dev/null; export LISTEN_PID={listen_pid} LISTEN_FDS=1; exec \"$@\"");
+    command.env("LISTEN_FDNAMES", name);
     command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_rdv"), "serve"]).args(flags);
     Process::reading(command, Stdio::from(socket.into()))
 }
@@ -243,6 +257,30 @@ fn an_inherited_socket_takes_precedence_over_the_address() {
     relay.signal(Signal::SIGTERM);
     assert_clean_end(&relay.finish());
     assert!(TcpStream::connect(address).is_ok(), "the socket stays the manager's");
+}
+
+#[test]
+fn requests_are_redirected_to_an_inherited_socket_for_https() {
+    let authority = Authority::new();
+    let identity = authority.server("localhost");
+    let file = |flag: &str, path: &Path| format!("{flag}={}", path.display());
+    let (certificate, key) = (identity.certificate(), identity.key());
+    let (certificate, key) = (file("--tls-cert", certificate), file("--tls-key", key));
+    let flags = ["--listen=127.0.0.1:0", "--http-redirect", &certificate, &key];
+    let socket = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let port = socket.local_addr().expect("an address").port();
+    let relay = Relay::from_process(activated_as("tls", socket, "$$", &flags), 1);
+    let answer = relay.exchange(&ask("GET", "/ping"));
+    let location = format!("https://relay.test:{port}/ping");
+    assert_eq!((answer.status(), answer.head.get("Location")), (308, Some(&*location)));
+
+    let finished = Process::start(rdv(&flags)).finish();
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
+    let why = "http-redirect needs tls-listen, or an inherited socket with the name tls";
+    assert!(finished.stderr.contains(why), "{}", finished.stderr);
+    let checked = Process::rdv(&[&["check-config"], &flags[..]].concat()).finish();
+    assert_eq!(checked.status.code(), Some(0), "{}", checked.stderr);
+    assert!(checked.stderr.contains("FileDescriptorName=tls"), "{}", checked.stderr);
 }
 
 #[test]

@@ -11,10 +11,8 @@ use crate::http::negotiate::names_html;
 use crate::relay::http1::{self, CreateRequest, JsonPurpose, Request, Step, answer};
 use crate::relay::io::{ConnId, Http, Io, ListenerKind, Role};
 use crate::relay::pages;
-use crate::relay::process::Endpoint;
 use crate::web;
 use serde_json::json;
-use std::net::SocketAddr;
 
 /// Maximum pipelined requests of one connection in one turn, before others have theirs.
 const REQUESTS_PER_TURN: usize = 16;
@@ -99,6 +97,7 @@ impl EventLoop {
     fn redirects(&self, id: ConnId, head: &RequestHead<'_, '_>) -> bool {
         let (conn, settings) = (&self.io.conns[id], &self.io.settings);
         settings.tls.http_redirect
+            && self.https_port.is_some()
             && conn.listener == ListenerKind::Public
             && !conn.is_secured()
             && !(settings.proxies.includes(conn.peer.ip())
@@ -107,8 +106,8 @@ impl EventLoop {
 
     /// Redirects a request to HTTPS, with its method and body (308).
     fn redirect(&mut self, id: ConnId, request: Request<'_, '_>) -> usize {
-        let port = self.listeners.addresses(Endpoint::Tls).first().map_or(443, SocketAddr::port);
-        let Some(location) = https_location(request.head, port) else {
+        let location = self.https_port.and_then(|port| https_location(request.head, port));
+        let Some(location) = location else {
             return request.refuse(&mut self.io, id, &Failure::NO_HOST);
         };
         let (used, read) = request.without_body();

@@ -118,6 +118,9 @@ impl EventLoop {
         self.streams.reconfigure(&settings, self.io.journal.logs(), self.io.now);
         let former = std::mem::replace(&mut self.io.settings, settings);
         self.forget_tokens(&former);
+        if self.io.settings.tls.http_redirect && self.https_port.is_none() {
+            log::warn!("http-redirect has no effect before a restart with tls-listen");
+        }
         if !changes.kept.is_empty() {
             log::warn!("these settings need a restart: {}", changes.kept.join(", "));
         }

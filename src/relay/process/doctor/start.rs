@@ -32,7 +32,14 @@ pub fn check(settings: &Settings) -> Result<Vec<String>, String> {
     if let Some(name) = &settings.congestion_control {
         super::congestion_control(name)?;
     }
-    let listeners = [&settings.listen[..], &settings.sockets.socket_listen[..]].concat();
+    let tls = &settings.tls;
+    if tls.http_redirect && tls.tls_listen.is_empty() {
+        let why =
+            "http-redirect without tls-listen needs a socket unit with FileDescriptorName=tls";
+        warnings.push(why.into());
+    }
+    let listeners = [&settings.listen[..], &settings.sockets.socket_listen, &tls.tls_listen];
+    let listeners = listeners.concat();
     for address in listeners.into_iter().chain(admin) {
         warnings.extend(listener(address)?);
     }
