@@ -106,14 +106,23 @@ impl TlsSettings {
         Ok(())
     }
 
-    /// Takes the files that were read with these settings; whether they differ from those of the
-    /// `effective` ones, of which unchanged ones keep their session tickets valid.
-    pub(super) fn adopt(&mut self, files: Self, effective: &Self) -> bool {
+    /// Takes the files that were read with these settings; returns which of [`FILES`] differ from
+    /// those of the `effective` ones, of which unchanged ones keep their session tickets valid.
+    pub(super) fn adopt(&mut self, files: Self, effective: &Self) -> Vec<&'static str> {
         let Self { tls_cert, tls_key, tls_client_ca, acceptor, .. } = files;
         (self.tls_cert, self.tls_key, self.tls_client_ca) = (tls_cert, tls_key, tls_client_ca);
         // Without a certificate, listeners that stay open until a restart keep the last one.
         let changed = acceptor.is_some() && acceptor != effective.acceptor;
         self.acceptor = if changed { acceptor } else { effective.acceptor.clone() };
-        changed
+        let differs = [
+            self.tls_cert != effective.tls_cert,
+            self.tls_key != effective.tls_key,
+            self.tls_client_ca != effective.tls_client_ca,
+        ];
+        FILES
+            .into_iter()
+            .zip(differs)
+            .filter_map(|(name, differs)| differs.then_some(name))
+            .collect()
     }
 }

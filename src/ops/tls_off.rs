@@ -22,7 +22,7 @@ pub struct TlsSettings {
 pub enum Acceptor {}
 
 /// The settings whose values are read from files.
-pub(super) const FILES: [&str; 1] = ["tls-cert"];
+pub(super) const FILES: [&str; 0] = [];
 
 impl TlsSettings {
     /// Returns none.
@@ -43,7 +43,7 @@ impl TlsSettings {
         Ok(())
     }
 
-    pub(super) fn adopt(&mut self, _: Self, _: &Self) -> bool {
-        false
+    pub(super) fn adopt(&mut self, _: Self, _: &Self) -> Vec<&'static str> {
+        Vec::new()
     }
 }

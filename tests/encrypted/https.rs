@@ -175,7 +175,7 @@ fn a_reload_renews_the_certificate_and_keeps_connections() {
     https.await_log("the configuration stays as it is");
     fs::copy(newer.key(), https.identity.key()).expect("the key");
     https.relay.signal(Signal::SIGHUP);
-    https.await_log("configuration reloaded; changed: tls-cert");
+    https.await_log("configuration reloaded; changed: tls-cert, tls-key\n");
 
     let (session, _) = handshake(https.address, "localhost", &trusting(&https.authority)).unwrap();
     let shown = session.peer_certificates().expect("a certificate")[0].clone();

@@ -191,14 +191,15 @@ impl Configuration {
             texts.remove(name);
         }
         newer.settings = settings(&texts)?;
-        let renewed = newer.settings.tls.adopt(files, &self.settings.tls);
-        if renewed && !changes.applied.iter().any(|name| tls::FILES.contains(&name.as_str())) {
-            changes.applied.push(tls::FILES[0].to_owned());
+        let mut renewed = newer.settings.tls.adopt(files, &self.settings.tls);
+        if self.settings.tokens.tokens != tokens {
+            renewed.push(TOKENS);
         }
         newer.settings.tokens.tokens = tokens;
-        let same_tokens = self.settings.tokens.tokens == newer.settings.tokens.tokens;
-        if !same_tokens && !changes.applied.iter().any(|name| name == TOKENS) {
-            changes.applied.push(TOKENS.to_owned());
+        for name in renewed {
+            if !changes.applied.iter().any(|applied| applied == name) {
+                changes.applied.push(name.to_owned());
+            }
         }
         *self = newer;
         Ok(changes)

@@ -22,14 +22,14 @@ pub struct Chain {
 }
 
 /// A private key.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Key {
     path: Arc<str>,
     pub(super) key: Arc<PrivateKeyDer<'static>>,
 }
 
 /// Authorities of client certificates.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Authorities {
     path: Arc<str>,
     pub(super) certificates: Vec<CertificateDer<'static>>,
