@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{
     ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, SupportedProtocolVersion,
 };
@@ -83,14 +84,22 @@ fn ping(session: &mut ClientConnection, socket: &mut TcpStream) -> std::io::Resu
     Ok(text)
 }
 
-/// A configuration with one version.
-fn only(version: &'static SupportedProtocolVersion, authority: &Authority) -> ClientConfig {
+/// A configuration with one version, and maybe a client certificate.
+fn only(
+    version: &'static SupportedProtocolVersion,
+    authority: &Authority,
+    client: Option<&Identity>,
+) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(authority.file()).expect("PEM")).expect("a root");
     let builder = ClientConfig::builder_with_provider(provider);
     let builder = builder.with_protocol_versions(&[version]).expect("a version");
-    builder.with_root_certificates(roots).with_no_client_auth()
+    let builder = builder.with_root_certificates(roots);
+    let Some(client) = client else { return builder.with_no_client_auth() };
+    let chain = vec![CertificateDer::from_pem_file(client.certificate()).expect("PEM")];
+    let key = PrivateKeyDer::from_pem_file(client.key()).expect("PEM");
+    builder.with_client_auth_cert(chain, key).expect("a client certificate")
 }
 
 #[test]
@@ -100,7 +109,7 @@ fn both_versions_are_served_with_http_1_1_and_resumed() {
         (&rustls::version::TLS13, ProtocolVersion::TLSv1_3),
         (&rustls::version::TLS12, ProtocolVersion::TLSv1_2),
     ] {
-        let mut config = only(version, &https.authority);
+        let mut config = only(version, &https.authority, None);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let config = Arc::new(config);
         for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
@@ -113,7 +122,7 @@ fn both_versions_are_served_with_http_1_1_and_resumed() {
             assert!(text.ends_with("pong"), "{text}");
         }
     }
-    let mut config = only(&rustls::version::TLS13, &https.authority);
+    let mut config = only(&rustls::version::TLS13, &https.authority, None);
     config.alpn_protocols = vec![b"h2".to_vec()];
     let h2 = Arc::new(config.clone());
     handshake(https.address, "localhost", &h2).expect_err("h2 is not served");
@@ -228,6 +237,36 @@ fn client_certificates_are_required_or_optional_and_named() {
         };
         assert_eq!(works(trusting(&authority)), without, "{mode}: without a certificate");
         assert!(!works(certified(&authority, &stranger)), "{mode}: of another authority");
+    }
+}
+
+#[test]
+fn a_client_with_a_large_certificate_is_served() {
+    let authority = Authority::new();
+    let identity = authority.server("localhost");
+    let ca = authority.file();
+    let flags = ["--tls-client-ca", ca.to_str().expect("UTF-8")];
+    let relay = Relay::from_command(serve(&[&identity], &flags), 1);
+    let address = https_address(&relay);
+    for (count, has_tickets) in [(10, true), (300, false), (1_500, false)] {
+        let names: Vec<_> = (0..count).map(|name| format!("{name:0>20}.client.example")).collect();
+        let mut params = CertificateParams::new(names).expect("names");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let client = authority.signed(&params);
+        for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+            let config = Arc::new(only(version, &authority, Some(&client)));
+            // TLS 1.2 resumes by a session id as well.
+            let resumes = has_tickets || version.version == ProtocolVersion::TLSv1_2;
+            let then = if resumes { HandshakeKind::Resumed } else { HandshakeKind::Full };
+            for kind in [HandshakeKind::Full, then] {
+                let what = format!("{count} names, {:?}", version.version);
+                let connected = handshake(address, "localhost", &config);
+                let (mut session, mut socket) = connected.expect(&what);
+                assert_eq!(session.handshake_kind(), Some(kind), "{what}");
+                let text = ping(&mut session, &mut socket).expect(&what);
+                assert!(text.ends_with("pong"), "{what}: {text}");
+            }
+        }
     }
 }
 

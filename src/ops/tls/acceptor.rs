@@ -2,7 +2,9 @@
 
 use super::{Certificate, ClientAuth, TlsSettings};
 use rustls::crypto::ring;
-use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig, WebPkiClientVerifier};
+use rustls::server::{
+    ClientHello, ProducesTickets, ResolvesServerCert, ServerConfig, WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use sha2::{Digest as _, Sha256};
@@ -61,7 +63,8 @@ impl Acceptor {
         config.enable_secret_extraction = true;
         config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
         // A ticket holds the session, encrypted, so that a resumption needs no memory here.
-        config.ticketer = ring::Ticketer::new().map_err(|error| error.to_string())?;
+        let tickets = ring::Ticketer::new().map_err(|error| error.to_string())?;
+        config.ticketer = Arc::new(ShortTickets(tickets));
         Ok(Self { config: Arc::new(config), certificates, digest: digest.finalize().into() })
     }
 
@@ -93,6 +96,33 @@ impl PartialEq for Acceptor {
 impl fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.certificates.iter().map(Certificate::label)).finish()
+    }
+}
+
+/// Longest session in a ticket, in bytes. It includes the client's certificates: a usual chain has 2
+/// to 5 KiB. The client returns the ticket in its next hello, which so fits into one record.
+const SESSION_MAX: usize = 8 << 10;
+
+/// Session tickets, but none with large certificates of a client. TLS 1.3 sends two tickets at once,
+/// and clients that buffer 64 KiB of a handshake (rustls) fail at two of 32 KiB.
+#[derive(Debug)]
+struct ShortTickets(Arc<dyn ProducesTickets>);
+
+impl ProducesTickets for ShortTickets {
+    fn enabled(&self) -> bool {
+        self.0.enabled()
+    }
+
+    fn lifetime(&self) -> u32 {
+        self.0.lifetime()
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        if plain.len() <= SESSION_MAX { self.0.encrypt(plain) } else { None }
+    }
+
+    fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
+        self.0.decrypt(cipher)
     }
 }
 
