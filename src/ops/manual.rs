@@ -27,10 +27,11 @@ pub struct Completions {
 }
 
 /// The locations of installed files.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("/etc/rdv/rdv.toml", "the settings, one key for each flag"),
     ("/usr/lib/systemd/system/rdv.service, rdv.socket", "the service, and its socket activation"),
     ("/usr/lib/sysctl.d/60-rdv.conf", "limits of the kernel that the service wants"),
+    ("/usr/lib/modules-load.d/rdv.conf", "the kernel's module for TLS, loaded at boot"),
     ("/var/log/rdv/", "the access log, if it is on; rotated by /etc/logrotate.d/rdv"),
 ];
 

@@ -193,6 +193,13 @@ fn sysctls_exist() {
 }
 
 #[test]
+fn the_module_of_kernel_tls_is_loaded_at_boot() {
+    assert_eq!(lines("rdv.modules.conf"), ["tls"]);
+    assert_eq!(installed_path("deploy/rdv.modules.conf"), "/usr/lib/modules-load.d/rdv.conf");
+    assert!(!deployed("rdv.service").contains("modprobe"), "the service starts without it");
+}
+
+#[test]
 fn the_socket_has_the_default_address() {
     assert_eq!(values("rdv.socket", "ListenStream"), [default("listen")]);
 }
