@@ -59,7 +59,7 @@ fn interim_responses_through_a_websocket_are_bounded() {
 fn pending_handshakes_are_bounded_and_not_counted_as_agents() {
     for dialect in DIALECTS {
         let relay = Relay::start(&["--max-agents", "1"]);
-        let pending: Vec<Agent> = (0..15).map(|_| Agent::raw(&relay, dialect)).collect();
+        let pending: Vec<Agent> = (0..7).map(|_| Agent::raw(&relay, dialect)).collect();
         let mut agent = Agent::named(&relay, dialect, "a");
         let mut client = relay.connect();
         client.ask(&ask("GET", "/api/a/x"));
@@ -68,10 +68,20 @@ fn pending_handshakes_are_bounded_and_not_counted_as_agents() {
         assert_eq!(client.response().status(), 200, "{dialect:?}");
         drop((agent, pending));
 
-        let relay = Relay::start(&[]);
-        let _pending: Vec<Agent> = (0..100).map(|_| Agent::raw(&relay, dialect)).collect();
-        let answer = relay.exchange(&upgrade("/socket", dialect));
-        assert_error("one too many", &answer, (503, "TooBusyError", None));
+        // Half of the places for one address, and half of the rest for the next.
+        let relay = Relay::start(&["--open-agents", "--trusted-proxies=127.0.0.1"]);
+        let mut pending = Vec::new();
+        for (address, granted) in [("192.0.2.1", 50), ("192.0.2.2", 25)] {
+            let request = upgrade("/socket", dialect).field("X-Forwarded-For", address);
+            for number in 0..granted {
+                let mut client = relay.connect();
+                client.ask(&request);
+                assert_eq!(client.head().status, 101, "{number} of {address}");
+                pending.push(client);
+            }
+            let answer = relay.exchange(&request);
+            assert_error("one too many", &answer, (503, "TooBusyError", None));
+        }
     }
 }
 

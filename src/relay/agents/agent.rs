@@ -4,6 +4,7 @@ use crate::mux::frame::CancelReason;
 use crate::mux::session::Session;
 use crate::relay::io::{ConnId, Slot};
 use crate::rendezvous::Now;
+use crate::rendezvous::addresses::AddressCount;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -56,6 +57,8 @@ pub struct Agent {
     pub held_up_since: Option<Instant>,
     /// The peer address of its WebSocket.
     pub peer: SocketAddr,
+    /// It has not introduced itself, and counts so for its address.
+    pub pending: Option<AddressCount>,
     pub connected: Now,
     /// It has been callable.
     pub was_connected: bool,
@@ -82,6 +85,7 @@ impl Agent {
             backlogged: false,
             held_up_since: None,
             peer,
+            pending: None,
             connected: now,
             was_connected: false,
             requests: 0,

@@ -31,7 +31,7 @@ impl Sessions {
         id: ConnId,
         request: Request<'_, '_>,
     ) -> Result<Slot, Failure> {
-        let upgrade = self.may_attach(io, request)?;
+        let upgrade = self.may_attach(io, id, request)?;
         let dialect = if upgrade.v1 { Dialect::V1 } else { Dialect::Text };
         let sockets = &io.settings.sockets;
         let mut session = Session::accepted(dialect, sockets.agent_heartbeat, io.now.monotonic)
@@ -55,14 +55,20 @@ impl Sessions {
         Ok(slot)
     }
 
-    fn may_attach(&self, io: &Io, request: Request<'_, '_>) -> Result<Upgrade, Failure> {
+    fn may_attach(
+        &self,
+        io: &Io,
+        id: ConnId,
+        request: Request<'_, '_>,
+    ) -> Result<Upgrade, Failure> {
         let upgrade =
             upgrade::asked(request.head).map_err(refusal)?.ok_or(Failure::UpgradeRequired)?;
         if let Some(failure) = too_busy(io) {
             return Err(failure);
         }
         let most = io.settings.sockets.max_agents;
-        if self.known() >= most || self.pending() >= PENDING_MIN.max(most / 10) {
+        let address = io.conns[id].client.ip();
+        if self.known() >= most || !self.may_be_pending(address, PENDING_MIN.max(most / 10)) {
             return Err(Failure::TooBusy(Busy::Agents));
         }
         Ok(upgrade)

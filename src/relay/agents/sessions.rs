@@ -9,10 +9,12 @@ use crate::mux::frame::CancelReason;
 use crate::mux::session::{Closed, Event, close};
 use crate::ops::random_ids::RandomIds;
 use crate::relay::io::{CloseMode, ConnId, Flushed, Io, Slot};
+use crate::rendezvous::Addresses;
 use crate::splice::copy::Read;
 use slab::Slab;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::net::IpAddr;
 use std::ops::{Index, IndexMut};
 use std::time::Duration;
 use uuid::Uuid;
@@ -28,6 +30,8 @@ const OUTPUT_MAX_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Sessions {
     agents: Slab<Agent>,
+    /// Agents that have not introduced themselves yet, by address.
+    pending: Addresses,
     /// Agents that have introduced themselves.
     connections: HashMap<Uuid, Slot>,
     /// All agents, in the order in which they connected.
@@ -59,6 +63,7 @@ impl Sessions {
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             agents: Slab::new(),
+            pending: Addresses::default(),
             connections: HashMap::new(),
             order: BTreeMap::new(),
             next_sequence: 0,
@@ -70,6 +75,7 @@ impl Sessions {
     /// Adds an agent that has not introduced itself yet.
     pub fn insert(&mut self, mut agent: Agent) -> Slot {
         agent.sequence = self.next_sequence;
+        agent.pending = Some(self.pending.add(agent.peer.ip()));
         self.next_sequence += 1;
         let sequence = agent.sequence;
         let slot = Slot::new(self.agents.insert(agent));
@@ -80,6 +86,9 @@ impl Sessions {
     /// Records that an agent has introduced itself.
     pub fn introduced(&mut self, slot: Slot) {
         self.connections.insert(self[slot].id, slot);
+        if let Some(pending) = self[slot].pending.take() {
+            self.pending.remove(pending);
+        }
     }
 
     /// Returns how many agents have introduced themselves.
@@ -87,9 +96,11 @@ impl Sessions {
         self.connections.len()
     }
 
-    /// Returns how many agents have not introduced themselves yet.
-    pub fn pending(&self) -> usize {
-        self.agents.len() - self.connections.len()
+    /// Whether one more agent of this address may be connected before it introduces itself: as many
+    /// of them as remain free of these places, so that one address cannot have all.
+    pub fn may_be_pending(&self, address: IpAddr, places: usize) -> bool {
+        let all = self.agents.len() - self.connections.len();
+        self.pending.count(address) < places.saturating_sub(all)
     }
 
     /// Whether this slot holds an agent.
@@ -285,7 +296,10 @@ impl Sessions {
 
     /// Removes an agent; the caller deals with its waiters and its tunnels.
     pub fn remove(&mut self, io: &Io, slot: Slot, how: &Closed) -> Agent {
-        let agent = self.agents.remove(slot.key());
+        let mut agent = self.agents.remove(slot.key());
+        if let Some(pending) = agent.pending.take() {
+            self.pending.remove(pending);
+        }
         self.order.remove(&agent.sequence);
         self.connections.remove(&agent.id);
         if let Some(name) = &agent.name {
