@@ -76,7 +76,7 @@ fn a_status_chosen_by_a_client_adds_no_series() {
     }
     let scrape = relay.scrape();
     scrape.assert_counts(&[(r#"rdv_requests_total{route="destination",status="other"}"#, 3)]);
-    assert!(!scrape.0.contains("418"), "{}", scrape.0);
+    assert!(!scrape.0.contains("\"418\""), "{}", scrape.0);
 }
 
 #[test]
