@@ -153,6 +153,30 @@ fn the_image_has_the_program_and_what_it_reads_and_nothing_else() {
 }
 
 #[test]
+fn the_archives_for_docker_load_and_podman_load_have_the_image_of_the_layout() {
+    let Some(image) = installed() else { return };
+    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    let archive = image.join(format!("rdv-{VERSION}-{architecture}.tar"));
+    let folder = tempfile::tempdir().expect("a folder");
+    run(&format!("tar -xf {} -C {}", archive.display(), folder.path().display())).expect("tar");
+    let read = |name: &str| fs::read(folder.path().join(name)).expect("a file of the archive");
+
+    // Docker's storage drivers read this file; containerd and podman read the index.
+    let listed = parse(&read("manifest.json"));
+    assert_eq!(listed[0]["RepoTags"], json!([format!("rdv:{VERSION}")]));
+    let index = parse(&read("index.json"));
+    let names = &index["manifests"][0]["annotations"];
+    assert_eq!(names["io.containerd.image.name"], format!("docker.io/library/rdv:{VERSION}"));
+    let manifest = index["manifests"][0]["digest"].as_str().expect("a digest").replace(':', "/");
+    let layers = listed[0]["Layers"].as_array().expect("layers");
+    for part in layers.iter().chain([&listed[0]["Config"], &json!(format!("blobs/{manifest}"))]) {
+        let name = part.as_str().expect("a name");
+        let original = fs::read(image.join("layout").join(name)).expect("a blob of the layout");
+        assert!(read(name) == original, "{name}");
+    }
+}
+
+#[test]
 fn a_relay_in_a_container_is_healthy_transfers_and_drains() {
     let Some(image) = installed() else { return };
     let (container, relay) = Container::start(Bundle::unpack(&image));
