@@ -301,14 +301,13 @@ fn make_token(token: &TokenCommand) -> ExitCode {
 /// Returns the admin listener of a relay started without flags.
 fn configured_admin() -> Result<Option<AdminListen>, String> {
     let file = std::env::var_os("RDV_CONFIG").map(PathBuf::from);
-    let configuration = Sources::without_flags(std::env::vars_os(), file)?.read()?;
-    Ok(configuration.settings.admin.admin_listen)
+    Sources::without_flags(std::env::vars_os(), file)?.admin_listen()
 }
 
 /// Reports whether this machine is ready for a relay.
 fn examine(sources: &Sources, json: bool) -> ExitCode {
     let report = match sources.read() {
-        Ok(configuration) => rdv::relay::doctor::examine(&configuration.settings),
+        Ok(configuration) => doctor::examine(&configuration.settings),
         Err(error) => return fail(&error, ExitCode::from(2)),
     };
     let printed = print(&if json { format!("{}\n", report.json()) } else { report.to_string() });

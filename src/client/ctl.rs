@@ -9,7 +9,7 @@ use crate::ops::{AdminAddress, AdminListen, cause};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use std::fmt::Write as _;
-use std::io::{self, Read as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -157,6 +157,11 @@ fn request(address: &AdminAddress, method: &str, path: &str) -> io::Result<(u16,
 fn explain(address: &AdminAddress, error: &io::Error) -> String {
     let failure = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match failure {
+        Some(Error::Network { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+            format!(
+                "cannot connect to {address}: permission denied; run this as the relay's user or root"
+            )
+        }
         Some(Error::Network { source, .. }) if source.raw_os_error().is_some() => {
             format!(
                 "cannot connect to {address}: {}; is the relay running with --admin-listen {address}?",

@@ -306,6 +306,9 @@ fn ctl_reads_the_address_from_the_configuration() {
     let (file, path) = (file.to_str().expect("UTF-8"), path.to_str().expect("UTF-8"));
     fs::write(file, format!("admin-listen = \"{path}\"\n")).expect("a file");
     let _relay = Relay::start(&["--config", file]);
+    // Of another user, for one: an operator needs no other setting.
+    fs::write(file, format!("admin-listen = \"{path}\"\ntokens = \"/nonexistent/tokens\"\n"))
+        .expect("a file");
     for (name, value) in [("RDV_CONFIG", file), ("RDV_ADMIN_LISTEN", path)] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
         command.args(["ctl", "status"]).env(name, value);

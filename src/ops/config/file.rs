@@ -6,11 +6,11 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Parses the settings in the file.
+/// Parses the settings in the file whose names are `wanted`.
 ///
 /// # Errors
 /// File, line, key, and what is expected.
-pub fn layer(path: &Path, text: &str) -> Result<Layer, String> {
+pub fn layer(path: &Path, text: &str, wanted: fn(&str) -> bool) -> Result<Layer, String> {
     let place = |offset: usize| format!("{}:{}", path.display(), line_of(text, offset));
     let document = DeTable::parse(text).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
@@ -21,6 +21,9 @@ pub fn layer(path: &Path, text: &str) -> Result<Layer, String> {
     for (name, value) in document.get_ref() {
         let offset = name.span().start;
         let name = name.get_ref().as_ref();
+        if !wanted(name) {
+            continue;
+        }
         let (key, values) = table::key(name)
             .and_then(|key| texts(value, key.repeats()).map(|values| (key, values)))
             .map_err(|why| format!("{}: {name}: {why}", place(offset)))?;

@@ -11,19 +11,23 @@ mod table;
 pub use pages::{print, reference, sample};
 pub use table::{NO_SETTINGS, SettingKey, one_line, replacement};
 
-use super::Settings;
 use super::tls;
 use super::tokens::TOKENS;
+use super::{AdminListen, Settings};
 use crate::ops::cause;
 use clap::{ArgMatches, FromArgMatches};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Read if it exists and no other file is named.
 pub const DEFAULT_FILE: &str = "/etc/rdv/rdv.toml";
+
+/// The setting that operators' commands read, too.
+const ADMIN_LISTEN: &str = "admin-listen";
 
 /// Settings that cannot change until the process is replaced: sockets, pipes and threads are
 /// created with them.
@@ -33,7 +37,7 @@ pub const NEEDS_RESTART: [&str; 10] = [
     "max-pipes",
     "no-splice",
     "congestion-control",
-    "admin-listen",
+    ADMIN_LISTEN,
     "socket-listen",
     "tls-listen",
     "notify-secret-file",
@@ -130,19 +134,42 @@ impl Sources {
         Ok(Self::new(&table::parse(&Layer::new())?, environment, file))
     }
 
+    /// Returns the text of the file, if it exists; without one that was named, errors of these
+    /// kinds are ignored.
+    fn text(&self, ignored: &[ErrorKind]) -> Result<Option<String>, String> {
+        let (path, must_exist) = &self.file;
+        match std::fs::read_to_string(path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if !must_exist && ignored.contains(&error.kind()) => Ok(None),
+            Err(error) => Err(format!("{}: {}", path.display(), cause(&error))),
+        }
+    }
+
+    /// Reads the admin listener alone: an operator's command needs no other setting, and the files
+    /// that some name can be readable by the relay only.
+    ///
+    /// # Errors
+    /// One line: the location of the fault, and what is expected.
+    pub fn admin_listen(&self) -> Result<Option<AdminListen>, String> {
+        let text = self.text(&[ErrorKind::NotFound, ErrorKind::PermissionDenied])?;
+        let mut given = match &text {
+            Some(text) => file::layer(&self.file.0, text, |name| name == ADMIN_LISTEN)?,
+            None => Layer::new(),
+        };
+        let variables = self.environment.iter().filter(|(name, _)| name == "RDV_ADMIN_LISTEN");
+        given.extend(table::environment(&variables.cloned().collect::<Vec<_>>())?);
+        Ok(settings(&given)?.admin.admin_listen)
+    }
+
     /// Reads all sources.
     ///
     /// # Errors
     /// One line: the location of the fault, and what is expected.
     pub fn read(&self) -> Result<Configuration, String> {
-        let (path, must_exist) = &self.file;
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => Some(text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => None,
-            Err(error) => return Err(format!("{}: {}", path.display(), cause(&error))),
-        };
+        let path = &self.file.0;
+        let text = self.text(&[ErrorKind::NotFound])?;
         let mut given = match &text {
-            Some(text) => file::layer(path, text)?,
+            Some(text) => file::layer(path, text, |_| true)?,
             None => Layer::new(),
         };
         given.extend(table::environment(&self.environment)?);
