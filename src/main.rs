@@ -3,6 +3,7 @@
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rdv::api::openapi;
+use rdv::api::permission::Scope;
 use rdv::client::Ctl;
 use rdv::client::commands::{Cancel, Pipe, Post, Receive, Send, Status};
 use rdv::connector::destination::DestinationCommand;
@@ -13,7 +14,7 @@ use rdv::ops::operator_log::OperatorLog;
 use rdv::ops::tokens::TokenCommand;
 use rdv::ops::{AdminListen, Settings, Sources, config, help};
 use rdv::ops::{stdio, threads};
-use rdv::relay::EventLoop;
+use rdv::relay::{EventLoop, doctor};
 use rdv::socket::call::Call;
 use rdv::socket::expose::command::Expose;
 use std::fmt::Write as _;
@@ -263,7 +264,7 @@ fn run(sources: Sources) -> ExitCode {
 
 fn check(sources: &Sources) -> ExitCode {
     let checked = sources.read().and_then(|configuration| {
-        let warnings = rdv::relay::doctor::check(&configuration.settings)?;
+        let warnings = doctor::check(&configuration.settings)?;
         Ok((configuration.file, warnings))
     });
     let (file, warnings) = match checked {
@@ -387,24 +388,31 @@ fn announce(event_loop: &EventLoop, settings: &Settings) {
     if let Some(address) = event_loop.admin_address() {
         let _ = writeln!(text, "operators are served on {address}");
     }
-    if let Some(&address) = addresses.first() {
+    if let Some(&address) = addresses.first()
+        && !settings.tls.http_redirect
+    {
         let address = reachable(address);
         if !settings.no_pages {
             let _ = write!(text, "\nTry it in a browser: http://{address}/\n");
         }
+        let user = |scope| if settings.tokens.requires(scope) { "-u :TOKEN " } else { "" };
         let _ = write!(
             text,
             "\nTry it with curl. Make a stream, then connect both sides, in either order:\n\n  \
-             curl -X POST http://{address}/stream\n  \
-             curl -T FILE http://{address}/stream/ID\n  \
-             curl -fo COPY http://{address}/stream/ID\n\n"
+             curl {}-X POST http://{address}/stream\n  \
+             curl {}-T FILE http://{address}/stream/ID\n  \
+             curl {}-fo COPY http://{address}/stream/ID\n\n",
+            user(Scope::Create),
+            user(Scope::Send),
+            user(Scope::Receive),
         );
     }
     // One write: a reader waiting for the first line gets the rest at the same time.
     let mut out = stdio::output();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     let listeners = [addresses, tls_addresses, event_loop.agent_addresses()].concat();
-    for warning in settings.access_warnings(&listeners).into_iter().chain(event_loop.warning()) {
+    let warnings = settings.access_warnings(&listeners).into_iter().chain(event_loop.warning());
+    for warning in warnings.chain(doctor::certificate_warnings(settings)) {
         log::warn!("{warning}");
     }
 }

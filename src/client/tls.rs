@@ -212,6 +212,10 @@ pub(crate) fn explain(error: &rustls::Error) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "the certificate is not valid yet, or the clock of this machine is wrong".into()
         }
+        // An error of webpki, whose type rustls hides.
+        CertificateError::Other(inner) if inner.to_string() == "CaUsedAsEndEntity" => {
+            "the certificate is for an authority, not for a server; make one with CA:FALSE".into()
+        }
         other => format!("invalid certificate: {other}"),
     }
 }

@@ -58,7 +58,7 @@ pub struct Settings {
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = units::bytes(4 * KIB..=GIB))]
     pub linger_bytes: usize,
 
-    /// Timeout for transfers in progress after SIGTERM; 0s: none may finish
+    /// Timeout for running transfers after SIGTERM; 0s: none may finish
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time(Duration::ZERO))]
     pub drain_timeout: Duration,
 
@@ -183,6 +183,12 @@ impl Settings {
     /// Whether a peer's address is in a trusted network.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         is_in(&self.trusted, peer)
+    }
+
+    /// Returns all addresses that are listened on, except that of the admin listener.
+    pub fn listeners(&self) -> impl Iterator<Item = SocketAddr> {
+        let Self { listen, tls, sockets, .. } = self;
+        listen.iter().chain(&tls.tls_listen).chain(&sockets.socket_listen).copied()
     }
 
     /// Whether agents are accepted on addresses other than loopback.

@@ -123,6 +123,9 @@ impl EventLoop {
         let signals = Signals::new(poll.registry(), SIGNALS).map_err(no_events)?;
         let reloader = Reloader::new(sources, poll.registry(), WOKEN).map_err(no_events)?;
         let budget = Budget::claim(&settings);
+        if settings.tls.acceptor().is_none() && !inherited.tls.is_empty() {
+            log::warn!("a socket for HTTPS was passed, and is closed: tls-cert is not set");
+        }
         // Without a certificate HTTPS would refuse every client: another program may listen.
         let tls = if settings.tls.acceptor().is_some() { inherited.tls } else { Vec::new() };
         let listeners = Listeners::open(

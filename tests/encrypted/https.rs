@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, date_time_ymd};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{
@@ -279,6 +279,13 @@ fn plain_http_on_the_port_of_https_gets_an_answer() {
     assert_error("plain", &wire.response(), (400, "BadRequestError", why));
     wire.expect_end();
     https.relay.await_value(&Https::handshakes("plain"), 1.0);
+    let port = https.address.to_string();
+    let mut doctor = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    let doctor = doctor.args(["doctor", "--listen", "127.0.0.1:0", "--tls-listen", &port]);
+    doctor.arg("--tls-cert").arg(https.identity.certificate());
+    let output = doctor.arg("--tls-key").arg(https.identity.key()).output().expect("rdv");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.contains(&format!("{port} is served by rdv, which answers")), "{printed}");
 }
 
 #[test]
@@ -518,6 +525,7 @@ fn a_hand_over_to_settings_without_https_ends_it() {
     let mut lineage = Lineage { first, successors: Vec::new() };
     fs::write(&file, "").expect("a file");
     lineage.hand_over();
+    lineage.await_log("a socket for HTTPS was passed, and is closed: tls-cert is not set");
     lineage.await_end_of_first();
     assert!(TcpStream::connect(address).is_err(), "nothing listens");
 }
@@ -584,4 +592,31 @@ fn invalid_certificates_and_settings_are_refused_with_what_to_do() {
         assert!(error.contains(expected), "{name}: {error}");
         assert!(!error.contains("PRIVATE KEY"), "{name}: {error}");
     }
+}
+
+#[test]
+fn an_expired_certificate_is_reported_before_a_client_refuses_it() {
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    params.not_before = date_time_ymd(2001, 1, 1);
+    params.not_after = date_time_ymd(2001, 2, 1);
+    let https = Https::start(&[]);
+    let expired = https.authority.signed(&params);
+    let found = "the certificate of localhost has expired: clients refuse it; renew it";
+    for (command, status, line) in
+        [("check-config", 0, "rdv: warning: "), ("doctor", 1, "bad   certificate     ")]
+    {
+        let mut rdv = Command::new(env!("CARGO_BIN_EXE_rdv"));
+        rdv.args([command, "--listen", "127.0.0.1:0", "--tls-cert"]).arg(expired.certificate());
+        let output = rdv.arg("--tls-key").arg(expired.key()).output().expect("rdv");
+        let printed = String::from_utf8([output.stdout, output.stderr].concat()).expect("UTF-8");
+        assert!(printed.contains(&format!("{line}{found}")), "{command}: {printed}");
+        assert_eq!(output.status.code(), Some(status), "{command}: {printed}");
+    }
+    assert!(!https.relay.process().stderr().contains(found));
+    fs::copy(expired.certificate(), https.identity.certificate()).expect("the certificate");
+    fs::copy(expired.key(), https.identity.key()).expect("the key");
+    https.relay.signal(Signal::SIGHUP);
+    https.await_log(found);
+    let started = Relay::from_command(serve(&[&expired], &[]), 1);
+    eventually(found, || started.process().stderr().contains(found).then_some(()));
 }

@@ -6,7 +6,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Process, Relay, ask, assert_error, eventually, unprivileged_command};
+use crate::support::{
+    Authority, Process, Relay, ask, assert_error, eventually, unprivileged_command,
+};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
@@ -47,7 +49,11 @@ fn check_config_rejects_what_serve_would_fail_on() {
     let (socket, tokens) = (at("missing/socket"), at("tokens"));
     fs::write(&tokens, "short\n").expect("a file");
     let long = format!("/tmp/{}", "long".repeat(30));
-    let rows: [(&str, &[&str], &str); 10] = [
+    let authority = Authority::new();
+    let identity = authority.server("localhost");
+    let [certificate, key] =
+        [identity.certificate(), identity.key()].map(|path| path.to_str().expect("UTF-8"));
+    let rows: [(&str, &[&str], &str); 11] = [
         ("a log in no directory", &["--access-log", &missing], "no such file or directory"),
         ("a log that is a directory", &["--access-log", &here], "not a directory"),
         ("a log below a file", &["--access-log", &format!("{file}/log")], "ot a directory"),
@@ -66,6 +72,11 @@ fn check_config_rejects_what_serve_would_fail_on() {
         ("a file as a socket", &["--admin-listen", &file], "not a socket"),
         ("a path too long for a socket", &["--admin-listen", &long], "too long"),
         ("an address of another machine", &["--listen", "192.0.2.1:0"], "no such address"),
+        (
+            "one of another machine for HTTPS",
+            &["--tls-listen", "192.0.2.1:0", "--tls-cert", certificate, "--tls-key", key],
+            "no such address",
+        ),
         (
             "an unknown congestion control",
             &["--congestion-control", "carrier-pigeon"],

@@ -62,6 +62,12 @@ impl Finding {
     pub fn bad(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { verdict: CheckStatus::Bad, ..Self::warn(name, found, advice) }
     }
+
+    /// Returns what was found and what to do.
+    pub fn sentence(&self) -> String {
+        let Self { found, advice, .. } = self;
+        advice.as_ref().map_or_else(|| found.clone(), |advice| format!("{found}; {advice}"))
+    }
 }
 
 /// All findings, in the order of the checks.
@@ -103,12 +109,9 @@ fn check(finding: &Finding) -> Value {
 /// One line per finding: verdict, name, what was found, what to do.
 impl Display for DoctorReport {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        for Finding { name, verdict, found, advice } in &self.0 {
-            write!(out, "{:<4}  {name:<14}  {found}", verdict.word())?;
-            if let Some(advice) = advice {
-                write!(out, "; {advice}")?;
-            }
-            writeln!(out)?;
+        for finding in &self.0 {
+            let Finding { name, verdict, .. } = finding;
+            writeln!(out, "{:<4}  {name:<14}  {}", verdict.word(), finding.sentence())?;
         }
         Ok(())
     }

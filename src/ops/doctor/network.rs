@@ -117,12 +117,34 @@ pub fn splicing(shown: &SpliceTrial, no_splice: bool) -> Finding {
     Finding::bad(NAME, found, advice)
 }
 
+/// One day, in seconds.
+const DAY_S: i64 = 86_400;
+
+/// A certificate that is valid for less was not renewed: usual clients renew 30 days before.
+const RENEWED_S: i64 = 14 * DAY_S;
+
+/// Checks how long a certificate of the relay is valid.
+pub fn certificate(name: &str, left_s: i64) -> Finding {
+    const NAME: &str = "certificate";
+    const ADVICE: &str = "renew it (tls-cert), then reload";
+    let found = |end: &str| format!("the certificate of {name} {end}");
+    let days = match left_s / DAY_S {
+        1 => "1 day".to_owned(),
+        days => format!("{days} days"),
+    };
+    match left_s {
+        ..=0 => Finding::bad(NAME, found("has expired: clients refuse it"), ADVICE),
+        1..RENEWED_S => Finding::warn(NAME, found(&format!("expires in {days}")), ADVICE),
+        RENEWED_S.. => Finding::ok(NAME, found(&format!("is valid for {days}"))),
+    }
+}
+
 /// The state of an address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Port {
     /// A relay can listen on it.
     Free,
-    /// An `rdv` of this version listens on it and responds.
+    /// This relay listens on it and responds: `rdv` and, if it reports that, its version.
     Served(String),
     /// Another program uses it.
     Taken,
@@ -139,8 +161,8 @@ pub fn port(address: SocketAddr, port: &Port) -> Finding {
     const NAME: &str = "listen";
     match port {
         Port::Free => Finding::ok(NAME, format!("{address} is free")),
-        Port::Served(version) => {
-            Finding::ok(NAME, format!("{address} is served by rdv {version}, which answers"))
+        Port::Served(relay) => {
+            Finding::ok(NAME, format!("{address} is served by {relay}, which answers"))
         }
         Port::Taken => Finding::bad(
             NAME,
@@ -154,7 +176,7 @@ pub fn port(address: SocketAddr, port: &Port) -> Finding {
             NAME,
             format!("no permission to listen on {address}"),
             "let systemd listen (rdv.socket), lower net.ipv4.ip_unprivileged_port_start, or choose \
-             another --listen",
+             another address",
         ),
         Port::Foreign => Finding::bad(
             NAME,
@@ -207,6 +229,21 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_is_renewed_before_it_expires() {
+        for (left_s, verdict, found) in [
+            (90 * DAY_S, Ok, "valid for 90 days"),
+            (14 * DAY_S - 1, Warn, "expires in 13 days"),
+            (DAY_S, Warn, "expires in 1 day"),
+            (0, Bad, "has expired"),
+            (-DAY_S, Bad, "has expired"),
+        ] {
+            let finding = certificate("relay.example", left_s);
+            assert_eq!(finding.verdict, verdict, "{finding:?}");
+            assert!(finding.found.contains(found), "{finding:?}");
+        }
+    }
+
+    #[test]
     fn splicing_must_work_unless_disabled() {
         let refused = SpliceTrial::Fails("filling a pipe", "Operation not permitted".into());
         for (shown, no_splice, verdict) in [
@@ -223,7 +260,7 @@ mod tests {
     fn a_port_is_free_or_served_by_rdv_or_bad() {
         for (found, verdict) in [
             (Port::Free, Ok),
-            (Port::Served("0.1.0".into()), Ok),
+            (Port::Served("rdv 0.1.0".into()), Ok),
             (Port::Taken, Bad),
             (Port::Forbidden, Bad),
             (Port::Foreign, Bad),

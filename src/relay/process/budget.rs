@@ -24,7 +24,7 @@ pub struct Budget {
 pub(super) fn others(settings: &Settings) -> usize {
     // Each listener twice: a hand-over duplicates them.
     CONNECTIONS_MAX
-        + 2 * (settings.listen.len() + settings.sockets.socket_listen.len())
+        + 2 * settings.listeners().count()
         + 2 * settings.max_pipes
         + settings.max_lingering
 }

@@ -2,6 +2,7 @@
 //! so that a slow disk blocks nothing else; it wakes the loop when done, and the loop applies the
 //! result.
 
+use super::doctor;
 use crate::ops::access_log::AccessLog;
 use crate::ops::{Configuration, Sources};
 use mio::{Registry, Token, Waker};
@@ -90,7 +91,8 @@ impl Reloader {
 
 fn read(sources: &Sources) -> Reading {
     let configuration = sources.read()?;
-    if let Some(warning) = configuration.settings.access_log.warning() {
+    let certificates = doctor::certificate_warnings(&configuration.settings);
+    for warning in configuration.settings.access_log.warning().into_iter().chain(certificates) {
         log::warn!("{warning}");
     }
     let log = AccessLog::open(&configuration.settings.access_log);

@@ -3,7 +3,7 @@
 
 use std::io::Read as _;
 
-use rcgen::{CertificateParams, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, date_time_ymd};
 use rdv::client::{Error, Options, Part, Upload};
 
 use crate::support::{Authority, Terminator};
@@ -65,6 +65,8 @@ fn an_invalid_certificate_is_rejected_with_a_hint() {
     coming.not_before = date_time_ymd(4000, 1, 1);
     let good = || CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     let other = CertificateParams::new(vec!["other.example".to_owned()]).unwrap();
+    let mut of_authority = good();
+    of_authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     for (name, params, options, hint) in [
         ("an unknown authority", good(), Authority::named("another").trusted(), "--cacert"),
         ("another of the same name", good(), Authority::new().trusted(), "--cacert"),
@@ -72,6 +74,7 @@ fn an_invalid_certificate_is_rejected_with_a_hint() {
         ("another name", other, authority.trusted(), "another host name"),
         ("expired", old, authority.trusted(), "expired"),
         ("not valid yet", coming, authority.trusted(), "clock"),
+        ("an authority's own", of_authority, authority.trusted(), "CA:FALSE"),
     ] {
         let server = Server::receiving(answer(201));
         let front = Terminator::start(&authority.signed(&params), server.address(), &[]);

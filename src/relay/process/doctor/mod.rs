@@ -17,6 +17,7 @@ use crate::ops::{Settings, cause};
 use crate::splice::UNPACED;
 use nix::sys::resource::{Resource, getrlimit};
 use socket2::{Domain, SockRef, Socket, Type};
+use std::time::SystemTime;
 
 /// Examines this machine for a relay with these settings.
 pub fn examine(settings: &Settings) -> DoctorReport {
@@ -33,9 +34,26 @@ pub fn examine(settings: &Settings) -> DoctorReport {
         congestion(machine, settings.congestion_control.as_deref()),
     ];
     findings.extend(network::segments(&links::read()));
-    let ports = settings.listen.iter();
-    findings.extend(ports.map(|&address| network::port(address, &port::check(address))));
+    findings.extend(certificates(settings));
+    let ports = settings.listeners();
+    findings.extend(ports.map(|address| network::port(address, &port::check(address))));
     DoctorReport(findings)
+}
+
+/// Returns warnings of certificates that have expired or are about to.
+pub fn certificate_warnings(settings: &Settings) -> Vec<String> {
+    let doubtful = certificates(settings).into_iter().filter(|one| one.advice.is_some());
+    doubtful.map(|one| one.sentence()).collect()
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "commands and the thread that reads files know no turns"
+)]
+fn certificates(settings: &Settings) -> Vec<Finding> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let left = settings.tls.seconds_left(since.as_secs().cast_signed());
+    left.iter().map(|(name, left_s)| network::certificate(name, *left_s)).collect()
 }
 
 /// Reads the limits, then raises the soft one as a relay does, so that the tests match a relay.

@@ -17,7 +17,7 @@ const ANSWER_MAX: u64 = 4096;
 pub(super) fn check(address: SocketAddr) -> Port {
     let Err(error) = bind(address) else { return Port::Free };
     match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::EADDRINUSE) => version(address).map_or(Port::Taken, Port::Served),
+        Some(Errno::EADDRINUSE) => relay(address).map_or(Port::Taken, Port::Served),
         Some(Errno::EACCES | Errno::EPERM) => Port::Forbidden,
         Some(Errno::EADDRNOTAVAIL) => Port::Foreign,
         Some(_) | None => Port::Fails(error.to_string()),
@@ -34,24 +34,24 @@ fn bind(address: SocketAddr) -> io::Result<()> {
     socket.bind(&address.into())
 }
 
-/// Returns the version of the relay that listens on an address; `None` for anything else.
-fn version(address: SocketAddr) -> Option<String> {
-    (ask(address, "/ping")?.trim() == "pong").then_some(())?;
-    let about: serde_json::Value = serde_json::from_str(&ask(address, "/version")?).ok()?;
-    (about["name"] == env!("CARGO_PKG_NAME")).then_some(())?;
-    Some(about["version"].as_str()?.to_owned())
-}
-
-/// Returns the body of the answer, if it is 200.
-fn ask(address: SocketAddr, path: &str) -> Option<String> {
+/// Returns the name and, if it reports that, the version of the relay that listens on an address;
+/// `None` for anything else.
+fn relay(address: SocketAddr) -> Option<String> {
+    const NAME: &str = env!("CARGO_PKG_NAME");
     let mut socket = TcpStream::connect_timeout(&reachable(address), TIMEOUT).ok()?;
     socket.set_read_timeout(Some(TIMEOUT)).ok()?;
     socket.set_write_timeout(Some(TIMEOUT)).ok()?;
-    socket.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).ok()?;
+    socket.write_all(b"GET /version HTTP/1.0\r\n\r\n").ok()?;
     let mut answer = String::new();
     socket.take(ANSWER_MAX).read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
-    (head.split(' ').nth(1) == Some("200")).then(|| body.to_owned())
+    // A port for HTTPS or agents, or one that redirects, refuses the request as only a relay does.
+    if head.contains("\r\nRdv-Error: ") {
+        return Some(NAME.to_owned());
+    }
+    let about: serde_json::Value = serde_json::from_str(body).ok()?;
+    (about["name"] == NAME).then_some(())?;
+    Some(format!("{NAME} {}", about["version"].as_str()?))
 }
 
 /// Returns an address at which a listener on all addresses can be reached.

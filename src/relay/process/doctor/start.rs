@@ -20,6 +20,7 @@ pub fn check(settings: &Settings) -> Result<Vec<String>, String> {
     AccessLog::check(&settings.access_log).map_err(|error| error.to_string())?;
     RequestIds::new(&settings.request_id).map_err(|error| error.to_string())?;
     let mut warnings: Vec<String> = settings.access_log.warning().into_iter().collect();
+    warnings.extend(super::certificate_warnings(settings));
     let admin = match &settings.admin.admin_listen {
         Some(AdminListen::At(AdminAddress::Unix(path))) => {
             warnings.extend(admin_socket(path)?);
@@ -38,9 +39,7 @@ pub fn check(settings: &Settings) -> Result<Vec<String>, String> {
             "http-redirect without tls-listen needs a socket unit with FileDescriptorName=tls";
         warnings.push(why.into());
     }
-    let listeners = [&settings.listen[..], &settings.sockets.socket_listen, &tls.tls_listen];
-    let listeners = listeners.concat();
-    for address in listeners.into_iter().chain(admin) {
+    for address in settings.listeners().chain(admin) {
         warnings.extend(listener(address)?);
     }
     Ok(warnings)
@@ -56,7 +55,7 @@ fn admin_socket(path: &Path) -> Result<Option<String>, String> {
 fn listener(address: SocketAddr) -> Result<Option<String>, String> {
     let why = match port::check(address) {
         Port::Free => return Ok(None),
-        Port::Served(version) => return Ok(Some(format!("{address} is in use, by rdv {version}"))),
+        Port::Served(relay) => return Ok(Some(format!("{address} is in use, by {relay}"))),
         Port::Taken => return Ok(Some(format!("{address} is in use"))),
         Port::Forbidden => "no permission".to_owned(),
         Port::Foreign => "this machine has no such address".to_owned(),
