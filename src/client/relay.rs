@@ -79,7 +79,10 @@ impl Refusal {
     /// Reads the refusal from an unsuccessful response.
     pub fn of(response: Response) -> Self {
         let status = response.status();
-        let reason = crate::http::response::reason(status).to_owned();
+        let mut reason = crate::http::response::reason(status).to_owned();
+        if let (300..=399, Some(location)) = (status, response.text("Location")) {
+            reason = format!("{reason} to {location}");
+        }
         let (name, message) = match json_of(response) {
             Ok(said) if said["message"].is_string() => {
                 let text = |member: &str| said[member].as_str().unwrap_or_default().to_owned();

@@ -209,6 +209,6 @@ impl From<Error> for Failure {
                 Exit::Network
             }
         };
-        Self::new(exit, error.to_string())
+        Self::new(exit, format!("{error}{}", error.token_hint()))
     }
 }

@@ -64,6 +64,31 @@ impl Error {
         Self::Network { doing: doing.into(), source: source.into() }
     }
 
+    /// Returns how a command gets a token, after an error that one may fix.
+    pub(super) fn token_hint(&self) -> &'static str {
+        const HINT: &str = "; name the file of a token with --token-file, or set RDV_TOKEN";
+        match self {
+            Self::Refused { status: 401 | 403, .. } => HINT,
+            Self::Closed { code: close::POLICY, reason } if reason.contains("token") => HINT,
+            Self::Refused { .. }
+            | Self::Closed { .. }
+            | Self::Cancelled(_)
+            | Self::Network { .. }
+            | Self::Timeout(_)
+            | Self::TurnTimeout(_)
+            | Self::TooManyWaiting
+            | Self::Draining
+            | Self::Input(_)
+            | Self::Handshake(_)
+            | Self::Protocol(_)
+            | Self::Response(_)
+            | Self::NotText
+            | Self::TooLarge
+            | Self::Body(_)
+            | Self::Stopped => "",
+        }
+    }
+
     /// Whether retrying may succeed.
     pub fn is_passing(&self) -> bool {
         match self {

@@ -185,6 +185,9 @@ fn a_server_that_is_not_a_relay_is_named_as_such() {
             assert!(advised, "{what}: {printed}");
         }
     }
+    let moved = server("HTTP/1.1 308 x\r\nLocation: https://h/stream\r\nContent-Length: 0\r\n\r\n");
+    let got = here.run(&["send", "a", "--relay", &moved]);
+    assert_ended("a redirect", &got, 5, "308 (Permanent Redirect to https://h/stream); redirects");
     let html = server("HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nhtml");
     assert_ended("receive", &here.run(&["receive", &html]), 5, "the server answered 404");
     assert_eq!(here.names(), ["a"]);

@@ -57,7 +57,7 @@ fn every_command_sends_the_token_of_the_relay() {
         assert_eq!(there.read("b"), b"hello", "{name}");
     }
     for arguments in [&["send", "a"][..], &["receive", crate::support::UNKNOWN]] {
-        assert_ended("without a token", &here.run(arguments), 5, "A token with the scope");
+        assert_ended("without a token", &here.run(arguments), 5, "--token-file, or set RDV_TOKEN");
     }
     let mut command = here.command(&["send", "a"]);
     command.env("RDV_TOKEN", "mistyped");

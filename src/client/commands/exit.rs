@@ -100,6 +100,9 @@ impl From<Refusal> for Failure {
             (404, "SessionNotFoundError") => {
                 (Exit::Refused, "a stream can be used once and expires; create a new one")
             }
+            (401, "UnauthorizedError") => {
+                (Exit::Refused, "name its file with --token-file, or set RDV_TOKEN")
+            }
             (429, "AlreadyConnectedError") => {
                 (Exit::Refused, "another client is connected already")
             }
@@ -107,6 +110,7 @@ impl From<Refusal> for Failure {
                 (Exit::OtherSide, "retry")
             }
             (503 | 429, _) if refusal.is_of_the_relay() => (Exit::Refused, "try again later"),
+            (300..=399, "") => (Exit::Refused, "redirects are not followed: use that URL"),
             (404 | 405, "BadRouteError" | "") | (200..=299, "") => {
                 (Exit::Refused, "is the URL that of a relay?")
             }

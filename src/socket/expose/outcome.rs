@@ -38,16 +38,15 @@ pub(super) fn failure(error: Option<Error>) -> Failure {
     };
     let (exit, hint) = match &error {
         Error::Input(_) => (Exit::Usage, ""),
-        Error::Refused { status: 401 | 403, .. } => {
-            (Exit::Refused, "; name a token with --token-file")
-        }
         Error::Refused { status: 404, .. } => (Exit::Refused, "; is the URL that of a relay?"),
         Error::Closed { code: close::NAME_TAKEN, .. } => {
             (Exit::Refused, "; choose another name, or give the --secret-file it was taken with")
         }
         Error::Refused { .. }
         | Error::Handshake(_)
-        | Error::Closed { code: close::REPLACED | close::POLICY, .. } => (Exit::Refused, ""),
+        | Error::Closed { code: close::REPLACED | close::POLICY, .. } => {
+            (Exit::Refused, error.token_hint())
+        }
         Error::Network { source, .. } if source.kind() == ErrorKind::ConnectionRefused => {
             (Exit::Network, "; is the relay running? (rdv serve)")
         }

@@ -110,7 +110,8 @@ pub(super) fn announced(stream: &Stream, found: &[u8; 32]) -> Result<(), Failure
         Some(promised) => compare(&promised, found),
         None => Err(Failure::new(
             Exit::Digest,
-            "digest missing: the sender declared one, but the relay has none to compare with",
+            "digest missing: the relay did not receive it; a proxy before it may drop trailers, so \
+             send without --digest",
         )),
     }
 }
