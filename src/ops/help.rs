@@ -46,7 +46,7 @@ fn overview(program: &Command) -> String {
 }
 
 /// Settings that `-h` shows of a relay, whose `--help` shows a hundred.
-const RELAY_ESSENTIAL: [&str; 16] = [
+const RELAY_ESSENTIAL: [&str; 19] = [
     "access_log",
     "admin_listen",
     "config",
@@ -60,6 +60,9 @@ const RELAY_ESSENTIAL: [&str; 16] = [
     "max_ttl",
     "reference",
     "sample",
+    "tls_cert",
+    "tls_key",
+    "tls_listen",
     "tokens",
     "trusted",
     "ttl",
@@ -101,6 +104,7 @@ const RARE: [&str; 2] = ["Connection", "Retries"];
 /// one line for each setting.
 pub fn brief(program: Command) -> Command {
     program.mut_subcommands(|command| {
+        let command = brief(command);
         let crowded = command.get_arguments().count() > SCREEN;
         let source = command.get_name() == "source";
         let essential = if source { &SOURCE_ESSENTIAL[..] } else { &RELAY_ESSENTIAL };
@@ -167,10 +171,19 @@ pub fn usage_error(error: &clap::Error, program: &Command, words: &[String]) -> 
             .filter_map(|kind| error.get(kind))
             .find_map(first);
     let meant = meant.map_or(String::new(), |meant| format!(" (did you mean '{meant}'?)"));
-    let command = words.iter().find(|word| program.find_subcommand(word).is_some());
-    let known = command.filter(|_| error.kind() != ErrorKind::InvalidSubcommand);
-    let help = known.map_or("rdv --help".to_owned(), |command| format!("rdv {command} --help"));
-    format!("{line}{meant}; try '{help}'")
+    format!("{line}{meant}; try '{} --help'", chosen(program, words))
+}
+
+/// Returns the names of the chosen command, such as `rdv token new`.
+fn chosen(program: &Command, words: &[String]) -> String {
+    let (mut names, mut command) = ("rdv".to_owned(), program);
+    for word in words {
+        if let Some(inner) = command.find_subcommand(word) {
+            names = format!("{names} {word}");
+            command = inner;
+        }
+    }
+    names
 }
 
 fn first(suggested: &ContextValue) -> Option<String> {

@@ -85,14 +85,16 @@ fn the_help_fits_a_screen_and_lists_every_command() {
 
 #[test]
 fn short_help_of_each_command_fits_a_screen_with_one_line_for_each_setting() {
-    for command in COMMANDS {
-        let help = run(&[command, "-h"]);
+    for command in COMMANDS.iter().copied().chain(["pipe send", "pipe receive", "token new"]) {
+        let words: Vec<_> = command.split(' ').collect();
+        let help = run(&[&words[..], &["-h"]].concat());
         assert!(help.lines().count() <= 24, "{help}");
         assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
         let described = |line: &str| line.trim_start().split("  ").nth(1).is_some();
         let settings = help.lines().filter(|line| line.trim_start().starts_with('-'));
         assert!(settings.clone().count() > 0 && settings.clone().all(described), "{help}");
-        assert!(run(&[command, "--help"]).len() > help.len(), "{command}: --help has more");
+        let long = run(&[&words[..], &["--help"]].concat());
+        assert!(long.len() > help.len(), "{command}: --help has more");
     }
 }
 
@@ -127,6 +129,11 @@ fn invalid_arguments_get_a_suggestion_and_the_help_command() {
         (
             &["serve", "--listn", ":0"],
             "rdv: unexpected argument '--listn' found (did you mean '--listen'?); try 'rdv serve --help'",
+        ),
+        (
+            &["token", "new"],
+            "rdv: the following required arguments were not provided: --scope <SCOPE> <NAME>; try \
+             'rdv token new --help'",
         ),
         (&["send", "--zzz"], "rdv: unexpected argument '--zzz' found; try 'rdv send --help'"),
         (&["--listen", ":0"], "rdv: unexpected argument '--listen' found; try 'rdv --help'"),

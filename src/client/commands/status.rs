@@ -15,9 +15,6 @@ use std::io::{self, Write as _};
 /// The arguments of `rdv status`.
 #[derive(Args, Clone, Debug)]
 pub struct Status {
-    #[command(flatten)]
-    at: StreamTarget,
-
     /// Print each change until the stream ends
     #[arg(long, short)]
     pub follow: bool,
@@ -25,6 +22,10 @@ pub struct Status {
     /// Print JSON, one object a line
     #[arg(long)]
     pub json: bool,
+
+    // After them: its headings apply to what follows.
+    #[command(flatten)]
+    at: StreamTarget,
 }
 
 /// The arguments of `rdv cancel`.

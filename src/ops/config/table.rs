@@ -208,8 +208,8 @@ pub fn parse(given: &Layer) -> Result<ArgMatches, String> {
 /// Formats a clap error as one line.
 pub fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
-    let lines: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
-    let line = lines.join(" ");
+    let lines = text.lines().take_while(|line| !line.is_empty()).map(str::trim);
+    let line = lines.collect::<Vec<_>>().join(" ");
     number_error(line.strip_prefix("error: ").unwrap_or(&line))
 }
 
