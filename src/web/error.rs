@@ -4,7 +4,7 @@
 use super::receive::shown;
 use super::template::fill;
 use crate::api::ended::role;
-use crate::api::{Ended, Failure};
+use crate::api::{Ended, Failure, TokenFailure};
 use crate::http::response::reason;
 use crate::ops::human;
 use crate::rendezvous::{Ending, PeerReport, Side};
@@ -81,7 +81,14 @@ fn words(failure: &Failure, status: u16) -> Words {
     if *failure == Failure::BadRoute {
         return Words::new("Page not found", "This relay has no such page.", "Check the address.");
     }
-    let message = format!("{}.", failure.message());
+    if *failure == Failure::Token(TokenFailure::StreamNeeded) {
+        let message = "Its end, from the question mark on, is missing.";
+        let advice = "Check the link, or ask the sender for the complete one.";
+        return Words::new("This link is incomplete", message, advice);
+    }
+    let message = failure.message();
+    let end = if message.ends_with('?') { "" } else { "." };
+    let message = format!("{message}{end}");
     let advice = if status == 503 { "Try again in a moment." } else { "" };
     let title = if matches!(failure, Failure::TooBusy(_)) { BUSY } else { reason(status) };
     Words::new(title, message, advice)
@@ -171,6 +178,18 @@ mod tests {
                 Failure::AlreadyConnected(Side::Destination),
                 429,
                 ["Another receiver has used this link", "works once"],
+            ),
+            (
+                "without its token",
+                Failure::Token(TokenFailure::StreamNeeded),
+                401,
+                ["This link is incomplete", "ask the sender"],
+            ),
+            (
+                "a question",
+                Failure::Token(TokenFailure::Unknown),
+                401,
+                ["Unauthorized", "or mistyped?<"],
             ),
             ("elsewhere", Failure::BadRoute, 404, ["Page not found", "Check the address"]),
             (
