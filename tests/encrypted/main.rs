@@ -3,6 +3,7 @@
 
 #[path = "../protocol/acked.rs"]
 mod acked;
+mod certificates;
 #[path = "../protocol/create.rs"]
 mod create;
 #[path = "../protocol/digest.rs"]
