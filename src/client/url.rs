@@ -104,9 +104,10 @@ impl FromStr for Url {
             Some((user, authority)) => (Some(user), authority),
             None => (None, authority),
         };
-        let authority = Authority::parse(authority)
-            .filter(|authority| !authority.host.is_empty())
-            .ok_or_else(|| wrong("its host is not valid; write a name in its ASCII form"))?;
+        let authority =
+            Authority::parse(authority).filter(|authority| !authority.host.is_empty()).ok_or_else(
+                || wrong("its host or port is not valid; write a name in its ASCII form"),
+            )?;
         let port = match authority.port {
             None | Some("") => scheme.default_port(),
             Some(port) => {
@@ -226,6 +227,7 @@ mod tests {
             ("http://a b/", "host"),
             ("http://ü/", "ASCII form"),
             ("http://h:99999", "port"),
+            ("http://h:port", "port"),
         ] {
             let error = text.parse::<Url>().unwrap_err().to_string();
             assert!(error.contains(hint), "{text}: {error}");

@@ -18,7 +18,7 @@ const START: &str = "\
 Getting started:
   rdv serve                  # a relay, at http://127.0.0.1:8080
   rdv send FILE              # prints the command that receives it
-  rdv receive URL            # elsewhere; or: curl -fO URL
+  rdv receive URL            # elsewhere; or: curl -fOJ URL
 ";
 
 /// Returns the program with its commands grouped in its help.

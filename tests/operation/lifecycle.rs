@@ -270,7 +270,7 @@ fn a_port_in_use_is_a_one_line_error() {
     let address = taken.local_addr().expect("an address").to_string();
     let finished = Process::rdv(&["serve", "--listen", &address]).finish();
     assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
-    assert_one_line(&finished.stderr, &[&address]);
+    assert_one_line(&finished.stderr, &[&address, "or choose another address"]);
     assert!(!finished.stdout.contains("listening on"), "{}", finished.stdout);
 
     let both = ["serve", "--listen", "127.0.0.1:0", "--listen", &address];

@@ -168,7 +168,7 @@ pub fn port(address: SocketAddr, port: &Port) -> Finding {
             NAME,
             format!("{address} is taken by something that does not answer as rdv"),
             format!(
-                "stop it (ss -ltnp 'sport = :{}' names it), or choose another address",
+                "stop that program (ss -ltnp 'sport = :{}' names it), or choose another address",
                 address.port()
             ),
         ),

@@ -6,6 +6,7 @@ use super::shortage::{Accepted, DescriptorSupply, Shortage, accepted, waits};
 use crate::api::{Busy, ERROR_FIELD, Failure};
 use crate::http::head::Version;
 use crate::http::response::HeadWriter;
+use crate::ops::doctor::network::{self, Port};
 use crate::ops::metrics::{HandshakeEnd, ProxyRefusal};
 use crate::ops::{ProxyProtocol, cause};
 use crate::relay::http1::{self, answer};
@@ -211,9 +212,17 @@ impl Listeners {
     }
 }
 
-/// Names the address that cannot be listened on.
+/// Names the address that cannot be listened on, and what `rdv doctor` would advise.
 fn refused(address: &SocketAddr, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot listen on {address}: {}", cause(error)))
+    let known = [
+        (io::ErrorKind::AddrInUse, Port::Taken),
+        (io::ErrorKind::PermissionDenied, Port::Forbidden),
+        (io::ErrorKind::AddrNotAvailable, Port::Foreign),
+    ];
+    let port = known.iter().find(|(kind, _)| *kind == error.kind());
+    let advice = port.and_then(|(_, port)| network::port(*address, port).advice);
+    let advice = advice.map_or(String::new(), |advice| format!("; {advice}"));
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {}{advice}", cause(error)))
 }
 
 impl Listener {
