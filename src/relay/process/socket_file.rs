@@ -69,7 +69,8 @@ pub(super) fn private_directory(path: &Path) -> io::Result<()> {
     }
     let found = fs::symlink_metadata(path)?;
     let private = found.is_dir() && found.uid() == geteuid().as_raw() && found.mode() & 0o022 == 0;
-    let why = || io::Error::other(format!("others can write to {}", path.display()));
+    let shown = path.display();
+    let why = || io::Error::other(format!("another user owns {shown}, or can write to it"));
     if private { Ok(()) } else { Err(why()) }
 }
 
