@@ -1,5 +1,7 @@
 //! Transfers through a proxy: of any size, in either framing, without a copy on disk.
 
+use std::fs::OpenOptions;
+
 use crate::curl::{CLIENTS, assert_success, status};
 use crate::front::with_each;
 use crate::proxy::Kind;
@@ -7,6 +9,9 @@ use crate::support::pattern;
 
 /// More than any limit or buffer that a proxy has by default.
 const BYTES: usize = 64 << 20;
+
+/// More than 31 bits can count.
+const LARGE_BYTES: u64 = (2 << 30) + 1;
 
 /// What a proxy may need beyond what it has when it starts.
 const GROWTH: u64 = 100 << 20;
@@ -38,6 +43,26 @@ fn large_bodies_pass_in_either_framing_without_being_buffered() {
         }
         let grown = peak(front.proxy.id()) - before;
         assert!(grown < GROWTH, "{:?}: {grown}", front.kind);
+    });
+}
+
+#[test]
+fn two_gibibytes_pass_in_either_framing() {
+    with_each(&[], |front| {
+        let file = front.file("up", b"");
+        // Sparse: it needs no space.
+        let created = OpenOptions::new().write(true).open(&file);
+        created.and_then(|file| file.set_len(LARGE_BYTES)).expect("a large file");
+        for client in &CLIENTS[..2] {
+            let id = front.relay.create();
+            let upload = front.upload(*client, &file, &id, &[]);
+            let counted = ["-f", "-o", "/dev/null", "-w", "%{size_download}", &front.stream(&id)];
+            let downloaded = front.start_curl(*client, &counted).finish();
+            assert_success(client.name, &downloaded);
+            assert_eq!(downloaded.stdout, LARGE_BYTES.to_string(), "{:?}", front.kind);
+            let uploaded = upload.finish();
+            assert_eq!(status(&uploaded).0, 200, "{}: {}", client.name, uploaded.stderr);
+        }
     });
 }
 
