@@ -39,7 +39,7 @@ impl Sessions {
         let mut budget = FrameBudget::of(io.conns.queue.share());
         budget.receive(&mut session, request.rest, io.now.monotonic);
         let connection = self.ids.make()?;
-        let peer = io.conns[id].client;
+        let peer = io.conns[id].client();
         let agent = Agent::new((id, connection), session, peer, io.now);
         let slot = self.insert(agent);
         let fields = [
@@ -67,7 +67,7 @@ impl Sessions {
             return Err(failure);
         }
         let most = io.settings.sockets.max_agents;
-        let address = io.conns[id].client.ip();
+        let address = io.conns[id].client().ip();
         if self.known() >= most || !self.may_be_pending(address, PENDING_MIN.max(most / 10)) {
             return Err(Failure::TooBusy(Busy::Agents));
         }
@@ -156,7 +156,7 @@ fn check_token(io: &mut Io, id: ConnId, metadata: &Metadata) -> Result<(), Failu
     if !io.settings.tokens.requires(Scope::Agent) {
         return Ok(());
     }
-    let token = match (io.conns[id].token.clone(), metadata.token()) {
+    let token = match (io.conns[id].extras.token().cloned(), metadata.token()) {
         (Some(token), _) => token,
         (None, Some(secret)) => io.take_token(id, secret.as_bytes())?,
         (None, None) => return Err(Failure::Token(TokenFailure::Needed(Scope::Agent))),

@@ -138,7 +138,7 @@ impl Agents {
             Ok(correlation_id) => correlation_id,
             Err(failure) => return request.refuse(io, id, &failure),
         };
-        io.conns[id].correlation_id = Some(correlation_id.clone());
+        io.conns[id].extras.set_correlation_id(correlation_id.clone());
         let agent = match forwarding::may_call(io, sessions, callee, request) {
             Ok(agent) => agent,
             Err(failure) => return request.refuse(io, id, &failure),

@@ -288,7 +288,7 @@ impl EventLoop {
     ) -> Result<(), Failure> {
         let conn = &self.io.conns[id];
         let operators = conn.listener == ListenerKind::Admin;
-        let lists = conn.token.as_ref().is_some_and(|token| token.grants.allows(Scope::List));
+        let lists = conn.extras.token().is_some_and(|token| token.grants.allows(Scope::List));
         if !access::is_guarded(route, operators) {
             return Ok(());
         }
@@ -331,11 +331,11 @@ fn create_request(
     id: ConnId,
     head: &RequestHead<'_, '_>,
 ) -> Result<CreateRequest, Failure> {
-    let token = io.conns[id].token.as_deref();
+    let token = io.conns[id].extras.token();
     let client = || match token {
         // No address begins like this.
         Some(token) => format!("token:{}", token.name),
-        None => io.conns[id].client.ip().to_canonical().to_string(),
+        None => io.conns[id].client().ip().to_canonical().to_string(),
     };
     let allows = |scope| token.is_some_and(|token| token.grants.allows(scope));
     Ok(CreateRequest {

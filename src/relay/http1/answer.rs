@@ -157,7 +157,7 @@ fn secured<'o>(mut head: HeadWriter<'o>, kind: &str) -> HeadWriter<'o> {
 
 /// Sends `204 No Content` that lists the allowed methods, also for a page that can read responses.
 pub fn allow(io: &mut Io, id: ConnId, head: &RequestHead<'_, '_>, allow: &str, read: bool) {
-    let preflight = Preflight::of(head).filter(|_| io.conns[id].cors.permits());
+    let preflight = Preflight::of(head).filter(|_| io.conns[id].extras.cors().permits());
     respond(io, id, (204, read), b"", |head| {
         let head = head.field("Allow", allow.as_bytes());
         match &preflight {
@@ -191,8 +191,8 @@ pub fn respond(
     conn.output.buffer().reserve(RESPONSE_BYTES);
     let head = HeadWriter::new(conn.output.buffer(), status, date);
     let head = identify(head, journal.request_ids.as_ref(), conn.note.as_deref());
-    let mut head = conn.cors.fields(head);
-    if let Some(id) = &conn.correlation_id {
+    let mut head = conn.extras.cors().fields(head);
+    if let Some(id) = conn.extras.correlation_id() {
         head = head.field("X-Correlation-Id", id.as_bytes());
     }
     finish(head).connection(after.keeps_alive(), version).end();
@@ -213,7 +213,7 @@ pub fn accept(io: &mut Io, id: ConnId) {
     let conn = &mut conns[id];
     let writer = HeadWriter::new(conn.output.buffer(), 202, date);
     let writer = identify(writer, journal.request_ids.as_ref(), conn.note.as_deref());
-    let writer = conn.cors.fields(writer).field("Preference-Applied", b"respond-async");
+    let writer = conn.extras.cors().fields(writer).field("Preference-Applied", b"respond-async");
     let writer = writer.field("Content-Type", PLAIN.as_bytes()).chunked();
     writer.connection(false, conn.reply.version).end();
     if let Some(note) = &mut conn.note {
@@ -265,7 +265,7 @@ pub fn begin(
     let conn = &mut conns[id];
     let writer = HeadWriter::new(conn.output.buffer(), 200, date);
     let writer = identify(writer, journal.request_ids.as_ref(), conn.note.as_deref());
-    let mut writer = conn.cors.fields(writer);
+    let mut writer = conn.extras.cors().fields(writer);
     for (name, value) in fields {
         writer = writer.field(name, value.as_bytes());
     }

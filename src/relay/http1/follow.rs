@@ -6,7 +6,9 @@
 use super::answer;
 use crate::api::Failure;
 use crate::http::head::Version;
-use crate::relay::io::{CloseMode, ConnId, Flushed, Http, Io, OnFlushed, Role, ServingMode};
+use crate::relay::io::{
+    CloseMode, ConnId, Extras, Flushed, Http, Io, OnFlushed, Role, ServingMode,
+};
 use crate::rendezvous::transfer::Delimiter;
 use crate::splice::copy::Read;
 
@@ -97,7 +99,7 @@ fn await_request(io: &mut Io, id: ConnId) {
     let draining = io.mode == ServingMode::Draining;
     let conn = &mut io.conns[id];
     conn.role = Role::Http(Http::Head);
-    conn.correlation_id = None;
+    conn.extras = Extras::default();
     conn.head_begun = false;
     // An HTTP/1.0 client does not send ahead (RFC 9112, appendix C.2.2). One that does is not
     // served further: a body delimited by the end may have to end with a reset, which would destroy

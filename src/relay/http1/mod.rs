@@ -27,7 +27,7 @@ use crate::http::response::{CONTINUE, PROCESSING};
 use crate::ops::Settings;
 use crate::ops::metrics::{ConnPhase, ProxyRefusal};
 use crate::relay::io::{
-    Conn, ConnId, Flushed, Http, Io, ListenerKind, Output, Reply, Role, ServingMode, Slot,
+    Conn, ConnId, Extras, Flushed, Http, Io, ListenerKind, Output, Reply, Role, ServingMode, Slot,
 };
 use json::JsonRequest;
 use slab::Slab;
@@ -194,11 +194,13 @@ pub fn begin(
 ) -> Result<(), Failure> {
     let Io { conns, journal, now, settings, .. } = io;
     let conn = &mut conns[id];
-    conn.client = client(conn, request.head, settings);
+    conn.extras = Extras::default();
+    if let Some(client) = forwarded_client(conn, request.head, settings) {
+        conn.extras.set_client(client);
+    }
     let reply = if matches!(route, Route::Path(_)) { Reply::of_text } else { Reply::to };
     conn.reply = reply(request.head);
-    conn.token = None;
-    conn.cors = cors(conn.listener, route, request.head, &settings.cors_origin);
+    conn.extras.set_cors(cors(conn.listener, route, request.head, &settings.cors_origin));
     conn.counts_as = Some(route.name());
     journal.received(conn, request.head, *now)?;
     if conn.listener != ListenerKind::Admin {
@@ -213,12 +215,16 @@ pub fn begin(
     Ok(())
 }
 
-/// Returns the address of the client of a request.
-fn client(conn: &Conn, head: &RequestHead<'_, '_>, settings: &Settings) -> SocketAddr {
+/// Returns the address of the client for which a proxy forwarded a request.
+fn forwarded_client(
+    conn: &Conn,
+    head: &RequestHead<'_, '_>,
+    settings: &Settings,
+) -> Option<SocketAddr> {
     let proxies = &settings.proxies;
     let is_proxy = |address| proxies.includes(address);
     let forwarded = is_proxy(conn.peer.ip()).then(|| forwarded::client(head.fields, is_proxy));
-    forwarded.flatten().unwrap_or(conn.peer)
+    forwarded.flatten().filter(|client| *client != conn.peer)
 }
 
 fn begin_counted(io: &mut Io, id: ConnId) -> Result<(), Failure> {
@@ -228,8 +234,7 @@ fn begin_counted(io: &mut Io, id: ConnId) -> Result<(), Failure> {
         return Err(Failure::TooBusy(Busy::Requests));
     }
     // A connection of a proxy counts for the client of its request, while that is served.
-    let is_forwarded = io.conns[id].client != io.conns[id].peer;
-    if is_forwarded && !io.conns.begin_connection(id, connections) {
+    if io.conns[id].extras.client().is_some() && !io.conns.begin_connection(id, connections) {
         return Err(Failure::TooBusy(Busy::AddressConnections));
     }
     Ok(())
@@ -255,12 +260,10 @@ pub fn refuse_unread(io: &mut Io, id: ConnId, received: &[u8], failure: &Failure
     let Io { conns, journal, now, settings, .. } = io;
     let conn = &mut conns[id];
     conn.reply = Reply::UNKNOWN;
-    conn.client = conn.peer;
-    conn.cors = if conn.listener == ListenerKind::Public {
-        Cors::of_received(received, &settings.cors_origin)
-    } else {
-        Cors::Off
-    };
+    conn.extras = Extras::default();
+    if conn.listener == ListenerKind::Public {
+        conn.extras.set_cors(Cors::of_received(received, &settings.cors_origin));
+    }
     conn.carry = Vec::new();
     journal.unread(conn, *now);
     answer::failure(io, id, failure, false);

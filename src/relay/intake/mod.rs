@@ -114,7 +114,7 @@ impl Records {
         }
         let conn = &io.conns[id];
         let request_id = conn.note.as_deref().and_then(Note::id);
-        let pushed = Pushed { head, peer: conn.client, request_id, now: io.now, body_is_here };
+        let pushed = Pushed { head, peer: conn.client(), request_id, now: io.now, body_is_here };
         let incoming = intake.begin(&pushed)?;
         let decoder = BodyDecoder::new(head.framing);
         Ok(Body::new(decoder, body_max, incoming, io.now.monotonic))

@@ -61,13 +61,13 @@ impl Io {
     pub fn note_token(&mut self, id: ConnId, secret: &[u8]) -> Option<Arc<Token>> {
         let token = Arc::clone(self.settings.tokens.tokens.as_ref()?.find(secret)?);
         self.journal.metrics.used_token(&token.name);
-        self.conns[id].token = Some(Arc::clone(&token));
+        self.conns[id].extras.set_token(Arc::clone(&token));
         Some(token)
     }
 
     /// Counts an unknown token that was sent on this connection; returns what to answer.
     pub fn unknown_token(&mut self, id: ConnId) -> Failure {
-        self.attempts.failed(self.conns[id].client.ip(), self.now.monotonic);
+        self.attempts.failed(self.conns[id].client().ip(), self.now.monotonic);
         self.journal.metrics.unknown_token();
         Failure::Token(TokenFailure::Unknown)
     }
@@ -78,7 +78,7 @@ impl Io {
     /// # Errors
     /// [`TokenFailure::TooMany`].
     pub fn check_attempts(&self, id: ConnId) -> Result<(), Failure> {
-        let used_up = self.attempts.are_used_up(self.conns[id].client.ip(), self.now.monotonic);
+        let used_up = self.attempts.are_used_up(self.conns[id].client().ip(), self.now.monotonic);
         if used_up { Err(Failure::Token(TokenFailure::TooMany)) } else { Ok(()) }
     }
 }

@@ -1,5 +1,6 @@
 //! One connection: its socket, its two readiness latches, and what is known of its peer.
 
+use super::extras::Extras;
 use super::id::{ConnId, TransferId};
 use super::load::LoadClass;
 use super::mode::ListenerKind;
@@ -7,8 +8,7 @@ use super::note::Note;
 use super::output::Output;
 use super::role::{Http, OnFlushed, Role};
 use super::transport::Transport;
-use crate::api::permission::Token;
-use crate::api::{Cors, RouteName};
+use crate::api::RouteName;
 use crate::http::head::{Method, RequestHead, Version};
 use crate::http::interim::accepts_processing;
 use crate::http::negotiate::{BodyForm, body_form, names_and_prefers};
@@ -16,7 +16,6 @@ use crate::http::proxy_protocol::ProxiedClient;
 use mio::event::Event;
 use socket2::Socket;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How the client of the current request is to be answered.
@@ -106,8 +105,6 @@ pub struct Conn {
     pub(super) transport: Transport,
     /// Its peer address, or the one that a proxy declared; 0.0.0.0:0 for a Unix socket.
     pub peer: SocketAddr,
-    /// The client of the current request: the peer, unless a proxy forwarded it.
-    pub client: SocketAddr,
     /// What a proxy declared of its client with the PROXY protocol.
     pub proxied: Option<Box<ProxiedClient>>,
     /// What it was accepted for.
@@ -116,12 +113,8 @@ pub struct Conn {
     pub role: Role,
     /// How the current request is to be answered.
     pub reply: Reply,
-    /// Whether pages of other origins can read the response to the current request.
-    pub cors: Cors,
-    /// The correlation id of the current request, if that is a call.
-    pub correlation_id: Option<Box<str>>,
-    /// The token of the current request, if it is one of this relay.
-    pub token: Option<Arc<Token>>,
+    /// What few requests have.
+    pub extras: Extras,
     /// The note of the current request, if one is kept.
     pub note: Option<Box<Note>>,
     /// The route the current request is counted as; `None`: it is not counted.
@@ -166,14 +159,11 @@ impl Conn {
             socket,
             transport: Transport::Plain,
             peer,
-            client: peer,
             proxied: None,
             listener,
             role: Role::Http(Http::Head),
             reply: Reply::UNKNOWN,
-            cors: Cors::Off,
-            correlation_id: None,
-            token: None,
+            extras: Extras::default(),
             note: None,
             counts_as: Some(RouteName::Unread),
             carry: Vec::new(),
@@ -216,6 +206,11 @@ impl Conn {
     /// Whether it is closed and waits to be freed.
     pub fn is_closing(&self) -> bool {
         self.closing
+    }
+
+    /// Returns the client of the current request: the peer, unless a proxy forwarded the request.
+    pub fn client(&self) -> SocketAddr {
+        self.extras.client().unwrap_or(self.peer)
     }
 
     /// Whether the peer has closed either direction.

@@ -169,7 +169,8 @@ impl Conns {
     pub fn begin_connection(&mut self, id: ConnId, max: usize) -> bool {
         let conn = &mut self.slab[id.index as usize];
         debug_assert_eq!(conn.id, id, "a connection is counted when its client is known");
-        self.load.begin_connection(&mut conn.counted, conn.client.ip(), max)
+        let client = conn.client().ip();
+        self.load.begin_connection(&mut conn.counted, client, max)
     }
 
     /// Ends the request of a connection; another client may send the next one through the same
@@ -177,7 +178,7 @@ impl Conns {
     pub fn end_forwarded(&mut self, id: ConnId) {
         let conn = &mut self.slab[id.index as usize];
         debug_assert_eq!(conn.id, id, "a request is served while its connection is open");
-        if std::mem::replace(&mut conn.client, conn.peer) != conn.peer {
+        if conn.extras.take_client() {
             self.load.end(&mut conn.counted);
         }
     }

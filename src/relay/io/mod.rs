@@ -9,6 +9,7 @@
 //! | `queue`, `timers` | the run queue, the heap of deadlines |
 //! | `output`, `sockopt` | bytes to be written, options the standard library does not know |
 //! | `proxy_header` | reading a PROXY header, before anything else |
+//! | `extras` | what few requests have |
 //! | `load` | what is counted for the load limits |
 //! | `mode` | whether the relay takes work, and what a connection was accepted for |
 //! | `attempts` | unknown tokens by address |
@@ -17,6 +18,7 @@
 mod attempts;
 mod conn;
 mod conns;
+mod extras;
 mod id;
 mod journal;
 mod load;
@@ -38,6 +40,7 @@ mod transport;
 pub use attempts::Attempts;
 pub use conn::{Conn, Flushed, PeerEnd, Reply};
 pub use conns::{CloseMode, Conns};
+pub use extras::Extras;
 pub use id::{ConnId, TransferId};
 pub use journal::Journal;
 pub use mode::{ListenerKind, ServingMode};

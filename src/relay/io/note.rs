@@ -80,14 +80,14 @@ impl Note {
     pub(super) fn entry<'e>(&'e self, conn: &'e Conn, now: Now) -> Entry<'e> {
         let (tls_version, tls_client) = tls_of(conn);
         Entry {
-            peer: conn.client,
+            peer: conn.client(),
             request: self.capture.as_ref(),
             received_ms: self.received.wall_ms,
             elapsed: now.monotonic.saturating_duration_since(self.received.monotonic),
             status: self.status,
             body_bytes: self.moved + self.sent.saturating_sub(self.overhead),
             request_id: self.id.as_deref(),
-            token: conn.token.as_deref().map(|token| &*token.name),
+            token: conn.extras.token().map(|token| &*token.name),
             stream: self.part.as_ref(),
             tls_version,
             tls_client,

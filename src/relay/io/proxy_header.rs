@@ -47,7 +47,7 @@ impl Conn {
     fn take_proxy_header(&mut self, header: ProxyHeader) {
         self.carry = self.carry[header.len..].to_vec();
         if let Some(client) = header.client {
-            (self.peer, self.client) = (client.address, client.address);
+            self.peer = client.address;
             self.proxied = Some(Box::new(client));
         }
     }

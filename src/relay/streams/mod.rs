@@ -140,7 +140,7 @@ impl Streams {
         request: CreateRequest,
         body: &[u8],
     ) -> Result<(), Failure> {
-        let new = NewStream { request, body, client: io.conns[id].client.ip() };
+        let new = NewStream { request, body, client: io.conns[id].client().ip() };
         let opened = creating::open(&mut self.registry, &mut self.ids, io, new);
         // A stream without sides may have been evicted.
         self.record(io);
@@ -389,7 +389,7 @@ impl Streams {
                 if let Some(note) = &mut conn.note {
                     note.stream_ended(record.id, ended);
                 }
-                Some(conn.client)
+                Some(conn.client())
             });
             io.journal.stream_ended(record.id, peers, ended, io.now);
         }

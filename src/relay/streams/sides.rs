@@ -185,7 +185,7 @@ impl Streams {
         path: &str,
         side: Side,
     ) -> Result<Uuid, Failure> {
-        let meeting = Meeting { path, side, client: io.conns[id].client.ip() };
+        let meeting = Meeting { path, side, client: io.conns[id].client().ip() };
         let opened = paths::open(&mut self.registry, &mut self.ids, io, meeting);
         // A stream without sides may have been evicted.
         self.record(io);
@@ -224,7 +224,7 @@ impl Streams {
         let note = io.conns[destination].note.as_deref();
         let writer = HeadWriter::new(&mut head, 200, &io.date);
         let writer = identify(writer, io.journal.request_ids.as_ref(), note);
-        let writer = io.conns[destination].cors.fields(writer);
+        let writer = io.conns[destination].extras.cors().fields(writer);
         let mut writer = upload.download_fields(writer, delimiter, headers);
         if self.saves_as_file(io, destination) {
             writer = upload.attachment_field(writer, headers);
@@ -385,7 +385,7 @@ fn announces_receipt(head: &RequestHead<'_, '_>) -> bool {
 /// two values.
 pub(super) fn defer_cors(io: &mut Io, id: ConnId, fields: Option<&Map<String, Value>>) {
     if decides_cors(fields) {
-        io.conns[id].cors = Cors::Off;
+        io.conns[id].extras.set_cors(Cors::Off);
     }
 }
 
