@@ -20,21 +20,25 @@ fn requests_in_flight_are_completed_and_no_new_ones_sent() {
         input.write_all(records(10).as_bytes()).unwrap();
         assert_eq!(server.recv_request().body, b"0");
         assert_eq!(server.recv_request().body, b"1");
+        // The thread that waits for it has its name once it runs, and ends with the signal.
+        let waits = || threads(process.id()).iter().any(|name| name == "signals");
+        eventually("it waits for signals", || waits().then_some(()));
         process.signal(signal);
-        // Read before the response is sent: the thread that waits for it ends.
-        eventually("the signal is taken", || {
-            let path = format!("/proc/{}/task", process.id());
-            let tasks = std::fs::read_dir(path).unwrap();
-            let names = tasks
-                .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-            (!names.into_iter().any(|name| name.trim() == "signals")).then_some(())
-        });
+        eventually("the signal is taken", || (!waits()).then_some(()));
         server.inner.release();
         let finished = process.finish();
         assert_eq!(finished.status.code(), Some(status), "{}", finished.stderr);
         assert_eq!(finished.stdout, acks(2), "what was under way is acknowledged");
         assert_eq!(server.all().len(), 0, "nothing else is sent");
     }
+}
+
+/// The names of the threads of a process.
+fn threads(process: u32) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("its threads");
+    let names =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.map(|name| name.trim().to_owned()).collect()
 }
 
 #[test]
