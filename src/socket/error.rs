@@ -66,26 +66,12 @@ impl Error {
 
     /// Returns how a command gets a token, after an error that one may fix.
     pub(super) fn token_hint(&self) -> &'static str {
-        const HINT: &str = "; name the file of a token with --token-file, or set RDV_TOKEN";
-        match self {
-            Self::Refused { status: 401 | 403, .. } => HINT,
-            Self::Closed { code: close::POLICY, reason } if reason.contains("token") => HINT,
-            Self::Refused { .. }
-            | Self::Closed { .. }
-            | Self::Cancelled(_)
-            | Self::Network { .. }
-            | Self::Timeout(_)
-            | Self::TurnTimeout(_)
-            | Self::TooManyWaiting
-            | Self::Draining
-            | Self::Input(_)
-            | Self::Handshake(_)
-            | Self::Protocol(_)
-            | Self::Response(_)
-            | Self::NotText
-            | Self::TooLarge
-            | Self::Body(_)
-            | Self::Stopped => "",
+        let lacks_token = matches!(self, Self::Refused { status: 401 | 403, .. })
+            || matches!(self, Self::Closed { code: close::POLICY, reason } if reason.contains("token"));
+        if lacks_token {
+            "; name the file of a token with --token-file, or set RDV_TOKEN"
+        } else {
+            ""
         }
     }
 

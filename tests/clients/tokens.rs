@@ -73,6 +73,8 @@ fn a_private_stream_is_received_with_its_link_only() {
     let url = receive_url(&sending);
     let id = url.split("/stream/").nth(1).and_then(|rest| rest.split('?').next()).expect("an id");
     assert_ended("the ID", &there.run(&["receive", id]), 5, "tokens of its own");
+    let mistyped = format!("{url}0");
+    assert_ended("a mistyped link", &there.run(&["receive", &mistyped]), 5, "check the link");
     assert_ended("its status", &there.run(&["status", id]), 5, "tokens of its own");
     assert_ended("its end", &there.run(&["cancel", &url]), 5, "for other requests");
     assert_complete("status", &there.run(&["status", &url]));

@@ -100,9 +100,10 @@ impl From<Refusal> for Failure {
             (404, "SessionNotFoundError") => {
                 (Exit::Refused, "a stream can be used once and expires; create a new one")
             }
-            (401, "UnauthorizedError") => {
-                (Exit::Refused, "name its file with --token-file, or set RDV_TOKEN")
-            }
+            (401, "UnauthorizedError") => (
+                Exit::Refused,
+                "check the link, name the file of a token with --token-file, or set RDV_TOKEN",
+            ),
             (429, "AlreadyConnectedError") => {
                 (Exit::Refused, "another client is connected already")
             }
