@@ -10,7 +10,7 @@ use rdv::socket::Body;
 use rdv::socket::expose::{Api, HostChoice};
 
 use crate::expose::server::Server;
-use crate::support::{is_pattern, pattern};
+use crate::support::{ClosedPort, is_pattern, pattern};
 
 fn api(server: &Server) -> Api {
     Api::new(&format!("http://{}", server.address()), HostChoice::Api).expect("a URL")
@@ -359,10 +359,8 @@ fn an_invalid_response_of_the_api_is_a_bad_gateway() {
 
 #[test]
 fn an_unreachable_api_is_named() {
-    let address = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
-        listener.local_addr().expect("an address")
-    };
+    let closed = ClosedPort::new();
+    let address = closed.address();
     let api = Api::new(&format!("http://{address}"), HostChoice::Api).expect("a URL");
     let answer = api.forward(get("/"));
     assert_eq!(answer.status(), 502);

@@ -5,8 +5,8 @@ use std::sync::mpsc;
 use crate::expose::command::{echo, end, expose, url};
 use crate::expose::server::Server;
 use crate::support::{
-    Authority, Ending, Process, Relay, TEST_TIMEOUT, Terminator, Wire, ask, eventually, is_pattern,
-    pattern,
+    Authority, ClosedPort, Ending, Process, Relay, TEST_TIMEOUT, Terminator, Wire, ask, eventually,
+    is_pattern, pattern,
 };
 
 /// A connected agent, and its output.
@@ -93,19 +93,17 @@ fn an_interrupted_response_is_truncated_for_the_client() {
 
 #[test]
 fn an_unreachable_api_is_reported_to_the_client() {
-    let nobody = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
-        listener.local_addr().expect("an address")
-    };
+    let closed = ClosedPort::new();
+    let api = closed.address();
     for tunnels in ["0", "2"] {
         let relay = Relay::start(&[]);
-        let process = exposed(&format!("http://{nobody}"), &relay, &["--tunnels", tunnels]);
+        let process = exposed(&format!("http://{api}"), &relay, &["--tunnels", tunnels]);
         let response = relay.exchange(&ask("GET", "/api/billing/"));
         assert_eq!(response.status(), 502, "{tunnels}");
         assert_eq!(response.json()["name"], "ApiUnreachableError", "{tunnels}");
         let stderr = end(process).stderr;
         let warned = stderr.lines().next().expect("a line");
-        assert!(warned.contains(" WARN ] ") && warned.contains(&nobody.to_string()), "{stderr}");
+        assert!(warned.contains(" WARN ] ") && warned.contains(&api.to_string()), "{stderr}");
         assert!(warned.ends_with("; is it running?"), "{stderr}");
     }
 }

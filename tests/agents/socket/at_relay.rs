@@ -11,7 +11,7 @@ use rdv::socket::{Body, Dialect, SocketClient};
 use serde_json::json;
 
 use crate::socket::pair::{DIALECTS, client, echo, get, post, read, serving};
-use crate::support::{Finished, Process, Relay, ask, eventually};
+use crate::support::{ClosedPort, Finished, Process, Relay, ask, eventually};
 
 /// An API behind the relay: it echoes what it receives, and at `/slow` sends the second half of its
 /// response on request.
@@ -104,11 +104,8 @@ fn the_command_closes_its_connection_properly() {
 
 #[test]
 fn an_unreachable_an_absent_and_a_refusing_api_differ() {
-    let nobody = {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-        listener.local_addr().expect("an address").to_string()
-    };
-    let down = Relay::start(&["--socket-api", &nobody]);
+    let closed = ClosedPort::new();
+    let down = Relay::start(&["--socket-api", &closed.address().to_string()]);
     let none = Relay::start(&[]);
     for (name, relay, message) in
         [("down", &down, "the API answered 502"), ("none", &none, "the API answered 404")]

@@ -60,9 +60,8 @@ fn an_unreachable_server_is_reported_at_once() {
 
 #[test]
 fn the_query_of_a_url_is_not_shown() {
-    let server = RecordServer::accepting();
-    let url = format!("{}?token=s3cret", server.url());
-    drop(server);
+    let closed = ClosedPort::new();
+    let url = format!("http://{}?token=s3cret", closed.address());
     let flags = ["--url", &url, "--no-ping", "--retries", "0"];
     let finished = run(&flags, &records(1));
     assert_ends(&finished, 7, &["http://127.0.0.1"]);
