@@ -1,8 +1,8 @@
-//! Random UUIDs (version 4; RFC 9562, section 5.4). Random bytes are read for 256 of them at once,
+//! Random UUIDs (version 4; RFC 9562, section 5.4), and those that show their [`Place`]. Random bytes are read for 256 of them at once,
 //! so that few cost a system call.
 
 use super::random;
-use crate::api::{Busy, Failure};
+use crate::api::{Busy, Failure, Place};
 use std::io;
 use uuid::{Builder, Uuid};
 
@@ -36,13 +36,28 @@ impl RandomIds {
     /// If the kernel provides no more random bytes: an id that repeats, or can be guessed, would be
     /// another client's.
     pub fn make(&mut self) -> Result<Uuid, Failure> {
+        Ok(Builder::from_random_bytes(self.bytes()?).into_uuid())
+    }
+
+    /// Returns a new id that shows its place, if places are numbered.
+    ///
+    /// # Errors
+    /// See [`RandomIds::make`].
+    pub fn make_at(&mut self, place: Option<Place>) -> Result<Uuid, Failure> {
+        match place {
+            Some(place) => Ok(place.mark(self.bytes()?)),
+            None => self.make(),
+        }
+    }
+
+    fn bytes(&mut self) -> Result<[u8; ID_BYTES], Failure> {
         if self.used == BLOCK {
             self.refill()?;
         }
         let mut bytes = [0; ID_BYTES];
         bytes.copy_from_slice(&self.block[self.used * ID_BYTES..][..ID_BYTES]);
         self.used += 1;
-        Ok(Builder::from_random_bytes(bytes).into_uuid())
+        Ok(bytes)
     }
 
     fn refill(&mut self) -> Result<(), Failure> {

@@ -38,7 +38,7 @@ impl Sessions {
             .at_most(sockets.max_agent_requests);
         let mut budget = FrameBudget::of(io.conns.queue.share());
         budget.receive(&mut session, request.rest, io.now.monotonic);
-        let connection = self.ids.make()?;
+        let connection = self.ids.make_at(io.place)?;
         let peer = io.conns[id].client();
         let agent = Agent::new((id, connection), session, peer, io.now);
         let slot = self.insert(agent);

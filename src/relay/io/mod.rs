@@ -53,6 +53,7 @@ pub use queue::Task;
 pub use role::{Http, OnFlushed, Role, Slot};
 pub use tls::{Handshake, TlsSession, kernel_encrypts};
 
+use crate::api::Place;
 use crate::http::date::HttpDate;
 use crate::ops::Settings;
 use crate::rendezvous::Now;
@@ -97,6 +98,8 @@ pub struct Io {
     pub max_connections: usize,
     /// Whether the relay takes work.
     pub mode: ServingMode,
+    /// The place that new identifiers show; `None`: only one place makes any.
+    pub place: Option<Place>,
     /// The addresses that sent unknown tokens.
     pub attempts: Attempts,
 }
@@ -113,6 +116,7 @@ impl Io {
             settings,
             max_connections,
             mode: ServingMode::Serving,
+            place: None,
             attempts: Attempts::default(),
         }
     }

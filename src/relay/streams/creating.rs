@@ -40,7 +40,7 @@ pub(super) fn open(
     check_notification(io, &creation, request)?;
     let stream = match creation.id {
         Some(id) => checked(registry, id, request)?,
-        None => ids.make()?,
+        None => ids.make_at(io.place)?,
     };
     let Creation { mut headers, tokens, acked, .. } = creation;
     if tokens || key.is_some() {

@@ -34,7 +34,7 @@ pub(super) fn open(
     if let Some(failure) = takes_no_streams(io) {
         return Err(failure);
     }
-    let stream = ids.make()?;
+    let stream = ids.make_at(io.place)?;
     let headers = Headers { path: Some(path.into()), ..Headers::default() };
     let made = registry.create(stream, Some(Box::new(headers)), client, io.now);
     let key = made.map_err(|full| Failure::TooBusy(full.into()))?;
