@@ -8,8 +8,8 @@ use super::request_id::RequestIdSettings;
 use super::tls::TlsSettings;
 use super::units::{GIB, KIB, MIB};
 use super::{
-    HandoverSettings, LoadSettings, NotifySettings, ProxySettings, SocketSettings, TokenSettings,
-    units,
+    HandoverSettings, LoadSettings, NodeSettings, NotifySettings, ProxySettings, SocketSettings,
+    TokenSettings, units,
 };
 use crate::api::access::AllowedOrigin;
 use crate::api::permission::Scope;
@@ -145,6 +145,10 @@ pub struct Settings {
     /// Proxies before the relay.
     #[command(flatten)]
     pub proxies: ProxySettings,
+
+    /// Several relays with one name.
+    #[command(flatten)]
+    pub nodes: NodeSettings,
 
     /// Tokens.
     #[command(flatten)]

@@ -107,6 +107,14 @@ pub fn count_or_unlimited(
     move |text| or_zero(number(text)?, || count(text))
 }
 
+/// Parses the number of a node.
+///
+/// # Errors
+/// What is expected instead.
+pub fn node(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| format!("expected an integer from 0 to {}", u16::MAX))
+}
+
 fn within<T: PartialOrd>(
     value: T,
     allowed: &RangeInclusive<T>,

@@ -72,6 +72,7 @@ const RELAY: &[Row] = &[
     Row("heartbeat", &["0s", "100ms", "8760h"], &["99ms", "8760h 1ms"]),
     row("handover-timeout", TIMES),
     row("handover-drain-timeout", TIMES_OR_NONE),
+    Row("node-id", &["0", "65535"], &["-1", "65536"]),
     row("max-followers", COUNTS_FROM_0),
     row("event-keep-alive", TIMES),
     row("access-log-buffer", COUNTS_FROM_0),

@@ -29,9 +29,9 @@ pub const DEFAULT_FILE: &str = "/etc/rdv/rdv.toml";
 /// The setting that operators' commands read, too.
 const ADMIN_LISTEN: &str = "admin-listen";
 
-/// Settings that cannot change until the process is replaced: sockets, pipes and threads are
-/// created with them.
-pub const NEEDS_RESTART: [&str; 10] = [
+/// Settings that cannot change until the process is replaced: sockets, pipes, threads and
+/// identifiers are created with them.
+pub const NEEDS_RESTART: [&str; 11] = [
     "listen",
     "pipe-size",
     "max-pipes",
@@ -40,6 +40,7 @@ pub const NEEDS_RESTART: [&str; 10] = [
     ADMIN_LISTEN,
     "socket-listen",
     "tls-listen",
+    "node-id",
     "notify-secret-file",
     "notify-allow",
 ];
@@ -177,7 +178,7 @@ impl Sources {
         let mut settings = settings(&given)?;
         settings.tls.prepare()?;
         settings.notify.key()?;
-        if let Some(why) = settings.tokens.conflict() {
+        if let Some(why) = settings.tokens.conflict().or_else(|| settings.nodes.conflict()) {
             return Err(why);
         }
         Ok(Configuration { settings, given, file: text.is_some().then(|| path.clone()) })

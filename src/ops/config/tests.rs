@@ -238,7 +238,7 @@ fn the_sample_contains_the_defaults() {
     let mut all = sources(&[], &[], Some(file.path())).read().unwrap();
     let none = sources(&[], &[], None).read().unwrap();
     assert!(
-        all.given.len() + 13 > table::keys().len(),
+        all.given.len() + 15 > table::keys().len(),
         "all but those without a default are there"
     );
     assert_eq!(all.reload(none).unwrap(), Changes { applied: vec![], kept: vec![] });

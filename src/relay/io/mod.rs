@@ -113,10 +113,10 @@ impl Io {
             date: HttpDate::from_unix_seconds(now.wall_ms.div_euclid(1000)),
             journal: Journal::new(now),
             scratch: Scratch(Some(vec![0; COPY_MAX])),
+            place: settings.nodes.place(),
             settings,
             max_connections,
             mode: ServingMode::Serving,
-            place: None,
             attempts: Attempts::default(),
         }
     }
