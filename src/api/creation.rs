@@ -127,6 +127,14 @@ fn chosen_id(members: &Map<String, Value>) -> Result<Option<Uuid>, Failure> {
     id.map(Some).ok_or_else(wrong)
 }
 
+/// Returns the refusal of an identifier that names no node.
+pub fn not_of_node(own: u16) -> Failure {
+    let format = format!("{own:04x}xxxx-xxxx-8xxx-8xxx-xxxxxxxxxxxx");
+    invalid(format!(
+        "{ID} must be a UUID of version 8 that begins with this node: {format} (node-id)"
+    ))
+}
+
 fn tokens(members: &Map<String, Value>) -> Result<bool, Failure> {
     match members.get(TOKENS) {
         None => Ok(false),

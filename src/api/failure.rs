@@ -1,6 +1,6 @@
 //! All failures, with their status, name and message.
 
-use super::{Busy, CreationFailure, Denied, Ended, TokenFailure};
+use super::{Busy, CreationFailure, Denied, Ended, Misdirected, TokenFailure};
 use crate::http::body::Malformed;
 use crate::http::fields::is_token;
 use crate::http::reject::Reject;
@@ -54,6 +54,8 @@ pub enum Failure {
     RangeNotSupported,
     /// `CONNECT`.
     NoTunnel,
+    /// Another node has the stream or the agent.
+    Misdirected(Misdirected),
     /// No such stream, or it has ended.
     SessionNotFound,
     /// The stream has ended, with how it ended.
@@ -182,6 +184,7 @@ impl Failure {
             Self::RangeNotSupported => 416,
             Self::ExpectationFailed => 417,
             Self::NoTunnel => 501,
+            Self::Misdirected(misdirected) => misdirected.status(),
             Self::SessionNotFound
             | Self::StreamEnded(_)
             | Self::BadRoute
@@ -234,6 +237,7 @@ impl Failure {
             Self::RangeNotSupported => "RangeNotSupportedError",
             Self::ExpectationFailed => "ExpectationFailedError",
             Self::NoTunnel => "NotImplementedError",
+            Self::Misdirected(_) => "MisdirectedError",
             Self::SessionNotFound | Self::StreamEnded(_) => "SessionNotFoundError",
             Self::BadRoute | Self::MethodNotAllowed(_) => "BadRouteError",
             Self::StreamStarted => "StreamStartedError",
@@ -289,6 +293,7 @@ impl Failure {
             Self::ExpectationFailed => "The only supported expectation is 100-continue",
             Self::RequestIdInvalid => REQUEST_ID_INVALID,
             Self::NoTunnel => "CONNECT is not supported; this relay is not a proxy",
+            Self::Misdirected(misdirected) => return Cow::Owned(misdirected.message()),
             Self::SessionNotFound | Self::StreamEnded(_) => {
                 "The specified session id does not exist"
             }
@@ -338,6 +343,11 @@ impl Failure {
         if let Self::MethodNotAllowed(allow) = self { Some(allow) } else { None }
     }
 
+    /// Returns the URL that the client is redirected to (RFC 9110 10.2.2).
+    pub fn location(&self) -> Option<&str> {
+        if let Self::Misdirected(misdirected) = self { misdirected.location() } else { None }
+    }
+
     /// Returns the value of [`ERROR_FIELD`]: the name, unless it is a report's and does not fit.
     pub fn field_value(&self) -> &str {
         let name = self.name();
@@ -358,8 +368,8 @@ impl Failure {
     }
 
     /// Returns the fixed fields of this kind of response: `Upgrade` and its companions (RFC 9110
-    /// 7.8 and 15.5.22, RFC 6455 4.4), that ranges are not supported (RFC 9110 14.3), or the
-    /// supported content codings (RFC 9110 15.5.16).
+    /// 7.8 and 15.5.22, RFC 6455 4.4), that ranges are not supported (RFC 9110 14.3), the supported
+    /// content codings (RFC 9110 15.5.16), or that a redirect is not kept.
     pub fn fields(&self) -> &'static [(&'static str, &'static str)] {
         const WEBSOCKET: [(&str, &str); 3] =
             [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
@@ -369,6 +379,9 @@ impl Failure {
             &[("Accept-Ranges", "none")]
         } else if matches!(self, Self::UnknownCoding) {
             &[("Accept-Encoding", "gzip, deflate, zstd")]
+        } else if self.location().is_some() {
+            // Nodes can be added, and get other URLs.
+            &[("Cache-Control", "no-store")]
         } else {
             &[]
         }

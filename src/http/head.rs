@@ -164,6 +164,12 @@ impl<'b> RequestHead<'_, 'b> {
         };
         of_target.map(str::as_bytes).or_else(|| self.fields.get("Host"))
     }
+
+    /// Returns the target in origin-form, with nothing decoded (RFC 9112, section 3.2.1).
+    pub fn path_and_query(&self) -> String {
+        let query = self.query.map(|query| format!("?{query}")).unwrap_or_default();
+        format!("{}{query}", self.path)
+    }
 }
 
 /// Parses the head at the start of `buf`; `Ok(None)` while it is incomplete. Only the first

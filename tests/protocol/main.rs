@@ -15,6 +15,7 @@ mod guarded;
 mod headers;
 mod heartbeats;
 mod limits;
+mod nodes;
 mod pages;
 mod paths;
 mod phases;

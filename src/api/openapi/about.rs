@@ -37,6 +37,8 @@ pub struct About {
     pub failures: &'static [Failure],
     /// The security schemes of which a request can use one; it can also use none.
     pub security: &'static [&'static str],
+    /// Whether it is for one stream or agent, which another node can have.
+    pub is_of_node: bool,
     /// Responses whose status the relay does not choose.
     pub other: Option<Answer>,
 }
@@ -97,7 +99,17 @@ const PLAIN: About = About {
     answers: &[],
     failures: &[],
     security: &[],
+    is_of_node: false,
     other: None,
+};
+
+/// The response to a request that another node serves.
+pub const REDIRECTED: Answer = Answer {
+    status: 307,
+    text: "`MisdirectedError`: another node has the stream or the agent (`--node-url`).",
+    headers: &["Rdv-Error", "Location", "Cache-Control"],
+    content: &[("application/json", "Error"), ("text/plain", "Text"), ("text/html", "Page")],
+    links: &[],
 };
 
 /// The security schemes of operations that `--require` can concern.

@@ -1,7 +1,7 @@
 //! The document, from the table of routes.
 
 use super::Scope;
-use super::about::{About, Answer, Tag};
+use super::about::{About, Answer, REDIRECTED, Tag};
 use super::errors::Errors;
 use crate::api::route::table::{Methods, Operation, Row, TABLE};
 use crate::http::head::Method;
@@ -140,7 +140,10 @@ impl Builder<'_> {
             operation
                 .insert("security".into(), std::iter::once(json!({})).chain(schemes).collect());
         }
+        // Operators are not redirected.
+        let redirects = about.is_of_node && self.scope.nodes && !self.scope.operators;
         let answers = about.answers.iter().chain(&about.other);
+        let answers = answers.chain(redirects.then_some(&REDIRECTED));
         let mut responses = Map::new();
         // A request for a head alone upgrades nothing.
         for answer in answers.filter(|answer| !head_only || answer.status != SWITCHING) {
@@ -148,7 +151,7 @@ impl Builder<'_> {
                 if answer.status == 0 { "default".into() } else { answer.status.to_string() };
             responses.insert(status, self.answer(answer, head_only));
         }
-        self.errors.add(about.failures, secured, &mut responses);
+        self.errors.add(about, secured, &mut responses);
         operation.insert("responses".into(), responses.into());
         operation.into()
     }

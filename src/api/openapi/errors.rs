@@ -1,8 +1,9 @@
 //! Responses with an error. Operations whose errors have the same names share one.
 
 use super::Scope;
+use super::about::About;
 use crate::api::permission::Scope as Permission;
-use crate::api::{Busy, Denied, ERROR_FIELD, Failure, TokenFailure};
+use crate::api::{Busy, Denied, ERROR_FIELD, Failure, Misdirected, TokenFailure};
 use crate::http::reject::Reject;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -43,6 +44,10 @@ static FOR_TOKENS: [Failure; 6] = [
     Failure::Token(TokenFailure::TooMany),
 ];
 
+/// Failures of operations for what another node can have.
+static OF_NODES: [Failure; 1] =
+    [Failure::Misdirected(Misdirected { node: 7, url: None, is_redirected: false })];
+
 /// Failures of requests that have no operation.
 pub(super) static ELSEWHERE: [Failure; 3] =
     [Failure::BadRoute, Failure::MethodNotAllowed("GET, HEAD, OPTIONS"), Failure::NoTunnel];
@@ -60,18 +65,20 @@ impl<'s> Errors<'s> {
         Self { scope, shared: BTreeMap::new() }
     }
 
-    /// Adds the responses of an operation that can fail like this to its other ones. `secured`: it
-    /// may need a token.
+    /// Adds the responses with an error of an operation to its other ones. `secured`: it may need a
+    /// token.
     pub fn add(
         &mut self,
-        failures: &'static [Failure],
+        about: &'static About,
         secured: bool,
         responses: &mut Map<String, Value>,
     ) {
         let tokens: &[Failure] = if secured { &FOR_TOKENS } else { &[] };
+        let nodes: &[Failure] = if about.is_of_node && self.scope.nodes { &OF_NODES } else { &[] };
         let listener: &[Failure] = if self.scope.operators { &FOR_OPERATORS } else { &IN_PUBLIC };
         let mut by_status: BTreeMap<u16, Vec<&'static Failure>> = BTreeMap::new();
-        for failure in failures.iter().chain(tokens).chain(&EVERYWHERE).chain(listener) {
+        let own = about.failures.iter().chain(tokens).chain(nodes);
+        for failure in own.chain(&EVERYWHERE).chain(listener) {
             by_status.entry(self.status(failure)).or_default().push(failure);
         }
         for (status, failures) in by_status {
@@ -183,5 +190,11 @@ fn headers(failures: &[&Failure]) -> Value {
 /// Returns the failures that no operation names.
 #[cfg(test)]
 pub fn all() -> impl Iterator<Item = &'static Failure> {
-    EVERYWHERE.iter().chain(&FOR_TOKENS).chain(&IN_PUBLIC).chain(&FOR_OPERATORS).chain(&ELSEWHERE)
+    EVERYWHERE
+        .iter()
+        .chain(&FOR_TOKENS)
+        .chain(&OF_NODES)
+        .chain(&IN_PUBLIC)
+        .chain(&FOR_OPERATORS)
+        .chain(&ELSEWHERE)
 }

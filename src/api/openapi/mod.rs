@@ -31,6 +31,8 @@ pub struct Scope {
     pub pages: bool,
     /// Whether pages of other origins can read responses (`--cors-origin`).
     pub cors: bool,
+    /// Whether identifiers name nodes (`--node-id`).
+    pub nodes: bool,
     /// The status of `TooBusyError`.
     pub too_busy_status: u16,
     /// The field of request ids, if each response has one.
@@ -45,6 +47,7 @@ impl Scope {
             paths: true,
             pages: true,
             cors: !operators,
+            nodes: true,
             too_busy_status: 503,
             request_id: None,
         }

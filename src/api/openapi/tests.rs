@@ -85,6 +85,7 @@ fn what_is_not_served_is_not_described() {
         ("paths", Scope { paths: false, ..all.clone() }, "/p/{path}"),
         ("pages", Scope { pages: false, ..all.clone() }, "/s/{id}"),
         ("html", Scope { pages: false, ..all.clone() }, "text/html"),
+        ("nodes", Scope { nodes: false, ..all.clone() }, "307"),
         ("other origins", Scope { cors: false, ..all.clone() }, "Access-Control-Allow-Origin"),
     ] {
         let absent = format!("\"{absent}\"");
@@ -173,6 +174,7 @@ fn number(failure: &Failure) -> Option<usize> {
         Failure::SpareRefused => 37,
         Failure::TooBusy(_) => 38,
         Failure::Creation(_) => 39,
+        Failure::Misdirected(_) => 40,
     })
 }
 
@@ -184,7 +186,7 @@ fn each_failure_is_described() {
         .flat_map(|methods| methods.operations)
         .flat_map(|operation| operation.about.failures);
     let described: BTreeSet<_> = of_operations.chain(errors::all()).filter_map(number).collect();
-    let missing: Vec<_> = (0..=39).filter(|number| !described.contains(number)).collect();
+    let missing: Vec<_> = (0..=40).filter(|number| !described.contains(number)).collect();
     assert!(missing.is_empty(), "{missing:?} of the numbers above");
 }
 

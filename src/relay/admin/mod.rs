@@ -99,7 +99,7 @@ impl Admin {
 
     /// Reports the relay's activity in numbers.
     pub fn state(&mut self, io: &mut Io, id: ConnId, standing: &RelayStatus, read: bool) {
-        let object = json!({
+        let mut object = json!({
             "state": self.mode(io).name(),
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
@@ -110,6 +110,9 @@ impl Admin {
                 "held": standing.streams_held,
             },
         });
+        if let Some(node) = io.settings.nodes.node_id {
+            object["node"] = node.into();
+        }
         answer::json(io, id, 200, &object, read);
     }
 

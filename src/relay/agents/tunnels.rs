@@ -5,6 +5,7 @@ use super::role::{AgentRole, release};
 use super::sessions::Sessions;
 use super::tunnelled::TunnelledCall;
 use crate::api::Failure;
+use crate::api::misdirected::AGENT_CONNECTION;
 use crate::relay::http1::{Request, answer};
 use crate::relay::io::{CloseMode, ConnId, Flushed, Io, PeerEnd, Slot};
 use crate::splice::copy::Read;
@@ -156,7 +157,7 @@ fn who_brings(sessions: &Sessions, request: Request<'_, '_>) -> Option<Slot> {
         let text = str::from_utf8(request.head.fields.get(name)?).ok()?;
         Uuid::try_parse(text).ok()
     };
-    let (connection, secret) = (field("Rdv-Connection")?, field("Rdv-Spare")?);
+    let (connection, secret) = (field(AGENT_CONNECTION)?, field("Rdv-Spare")?);
     let switches = request.head.fields.lists("Upgrade", PROTOCOL);
     let slot = sessions.find(connection).filter(|slot| sessions[*slot].takes_requests())?;
     let knows = sessions[slot].tunnel_secret == Some(secret);

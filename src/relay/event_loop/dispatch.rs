@@ -4,10 +4,12 @@ use super::EventLoop;
 use crate::api::access::{self, Arrival, Policy};
 use crate::api::permission::Scope;
 use crate::api::preview::is_preview;
-use crate::api::{Audience, Failure, PathRoute, Route, agent_host, creation, paths, route};
+use crate::api::{Audience, Failure, Misdirected, PathRoute, Route};
+use crate::api::{agent_host, creation, misdirected, paths, route};
 use crate::http::head::{FieldSlots, RequestHead};
 use crate::http::host::Authority;
 use crate::http::negotiate::names_html;
+use crate::ops::NodeSettings;
 use crate::relay::http1::{self, CreateRequest, JsonPurpose, Request, Step, answer};
 use crate::relay::io::{ConnId, Http, Io, ListenerKind, Role};
 use crate::relay::pages;
@@ -81,6 +83,7 @@ impl EventLoop {
             return self.redirect(id, request);
         }
         let begun = begun
+            .and_then(|()| self.check_node(id, request.head, &route))
             .and(may)
             .and_then(|()| http1::authorize(&mut self.io, id, (request.head, &route), guard))
             .and_then(|()| self.check_access(id, request.head, &route));
@@ -115,6 +118,26 @@ impl EventLoop {
             head.field("Location", location.as_bytes()).content_length(0)
         });
         used
+    }
+
+    /// Checks that no other node serves this request: that one checks what the client may do. Operators
+    /// are not redirected: its URL is not that of its admin listener.
+    ///
+    /// # Errors
+    /// Returns where it is served.
+    fn check_node(
+        &self,
+        id: ConnId,
+        head: &RequestHead<'_, '_>,
+        route: &Route<'_>,
+    ) -> Result<(), Failure> {
+        let NodeSettings { node_id: Some(own), node_url } = &self.io.settings.nodes else {
+            return Ok(());
+        };
+        let Some(node) = misdirected::other_node(*own, head, route) else { return Ok(()) };
+        let redirects = self.io.conns[id].listener != ListenerKind::Admin;
+        let target = redirects.then(|| head.path_and_query());
+        Err(Failure::Misdirected(Misdirected::to(node, node_url.as_ref(), target)))
     }
 
     /// Returns the route of a request, as this relay is configured.
@@ -205,7 +228,9 @@ impl EventLoop {
             Route::Metrics => self.metrics(id, head, read),
             Route::Document => self.document(id, head, read),
             Route::Ping => answer::text(io, id, "text/plain", "pong", read),
-            Route::Version => answer::json(io, id, 200, &version(), read),
+            Route::Version => {
+                answer::json(io, id, 200, &version(io.settings.nodes.node_id), read);
+            }
             Route::Options(allow) => answer::allow(io, id, head, allow, read),
             Route::NotAllowed(allow) => {
                 answer::failure(io, id, &Failure::MethodNotAllowed(allow), read);
@@ -318,11 +343,10 @@ impl EventLoop {
 fn https_location(head: &RequestHead<'_, '_>, port: u16) -> Option<String> {
     let host = head.host().and_then(|host| str::from_utf8(host).ok())?;
     let host = Authority::parse(host)?.host;
-    let query = head.query.map(|query| format!("?{query}")).unwrap_or_default();
     let port = if port == 443 { String::new() } else { format!(":{port}") };
     // `*` is a target, but not a part of a URL.
     let names = !host.is_empty() && head.path.starts_with('/');
-    names.then(|| format!("https://{host}{port}{}{query}", head.path))
+    names.then(|| format!("https://{host}{port}{}", head.path_and_query()))
 }
 
 /// Returns what the head of a creation requests. A key belongs to a token, else to an address.
@@ -346,11 +370,14 @@ fn create_request(
     })
 }
 
-fn version() -> serde_json::Value {
+fn version(node: Option<u16>) -> serde_json::Value {
     let mut version =
         json!({ "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") });
     if let Some(revision) = option_env!("RDV_REVISION") {
         version["revision"] = revision.into();
+    }
+    if let Some(node) = node {
+        version["node"] = node.into();
     }
     version
 }

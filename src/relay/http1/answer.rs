@@ -84,6 +84,9 @@ pub fn report_as(io: &mut Io, id: ConnId, failure: &Failure, (status, read): (u1
         if let Some(allow) = failure.allow() {
             head = head.field("Allow", allow.as_bytes());
         }
+        if let Some(location) = failure.location() {
+            head = head.field("Location", location.as_bytes());
+        }
         for (name, value) in failure.fields() {
             head = head.field(name, value.as_bytes());
         }

@@ -63,6 +63,7 @@ fn scope(settings: &Settings, operators: bool) -> Scope {
         paths: settings.paths,
         pages: !settings.no_pages,
         cors: !operators && !settings.cors_origin.is_empty(),
+        nodes: settings.nodes.node_id.is_some(),
         too_busy_status: settings.load.too_busy_status,
         request_id: id.request_id.then(|| id.request_id_header.clone()),
     }

@@ -1,7 +1,8 @@
 //! New streams, and those that the same request created before.
 
 use crate::api::creation::{self, Creation};
-use crate::api::{CreationFailure, Failure};
+use crate::api::{CreationFailure, Failure, Misdirected, Place};
+use crate::ops::NodeSettings;
 use crate::ops::random_ids::RandomIds;
 use crate::relay::http1::{CreateRequest, answer, takes_no_streams};
 use crate::relay::io::{ConnId, Io};
@@ -39,7 +40,7 @@ pub(super) fn open(
     }
     check_notification(io, &creation, request)?;
     let stream = match creation.id {
-        Some(id) => checked(registry, id, request)?,
+        Some(id) => checked((registry, io), id, request)?,
         None => ids.make_at(io.place)?,
     };
     let Creation { mut headers, tokens, acked, .. } = creation;
@@ -60,9 +61,25 @@ pub(super) fn open(
 }
 
 /// Checks that a client can choose this identifier.
-fn checked(registry: &Registry, id: Uuid, request: CreateRequest) -> Result<Uuid, Failure> {
+fn checked(
+    (registry, io): (&Registry, &Io),
+    id: Uuid,
+    request: CreateRequest,
+) -> Result<Uuid, Failure> {
     if !request.may_choose_id {
         return Err(Failure::Creation(CreationFailure::IdChosen));
+    }
+    // Only the node that an identifier names is found by it.
+    if let NodeSettings { node_id: Some(own), node_url } = &io.settings.nodes {
+        match Place::of(id).map(|place| place.node) {
+            Some(node) if node == *own => {}
+            Some(node) => {
+                let urls = node_url.as_ref();
+                let there = Misdirected::to(node, urls, Some("/stream".into()));
+                return Err(Failure::Misdirected(there));
+            }
+            None => return Err(creation::not_of_node(*own)),
+        }
     }
     // Those that ended are still shown with their status.
     if registry.get(id).is_some() {

@@ -54,6 +54,7 @@ pub const ATTACH: About = About {
 pub const TUNNEL: About = About {
     id: "addTunnel",
     security: &[],
+    is_of_node: true,
     summary: "Add a tunnel of an agent",
     description: "An upgrade with the connection id and the secret of the agent; docs/sockets.md has the protocol.",
     answers: &[Answer { text: "The tunnel.", ..UPGRADED }],
@@ -107,5 +108,6 @@ pub const CALL_CONNECTION: About = About {
     id: "callConnection",
     summary: "Call the API of an agent by its connection",
     description: "As `/api/{agent}/{rest}`.",
+    is_of_node: true,
     ..CALL
 };

@@ -37,6 +37,7 @@ pub const RECEIVE: About = About {
         },
     ],
     failures: &[Failure::SessionNotFound],
+    is_of_node: true,
     ..PAGE
 };
 

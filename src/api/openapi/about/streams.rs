@@ -4,7 +4,8 @@ use super::{About, Answer, EMPTY, PLAIN, STREAM_TOKENS, TOKENS, Tag, ok};
 use crate::api::{Busy, CreationFailure, Denied, Failure};
 use crate::rendezvous::Side;
 
-const STREAM: About = About { tag: Tag::Streams, security: STREAM_TOKENS, ..PLAIN };
+const STREAM: About =
+    About { tag: Tag::Streams, security: STREAM_TOKENS, is_of_node: true, ..PLAIN };
 
 /// The response to an upload.
 const UPLOADED: Answer = Answer {
@@ -66,6 +67,7 @@ pub const CREATE: About = About {
 pub const LIST: About = About {
     id: "listStreams",
     security: TOKENS,
+    is_of_node: false,
     summary: "List the streams",
     description: "For operators, and peers in a `--trusted` network: oldest stream first.",
     parameters: &["active"],
@@ -200,6 +202,7 @@ pub const RECEIPT: About = About {
 pub const PATH_UPLOAD: About = About {
     id: "uploadToPath",
     security: TOKENS,
+    is_of_node: false,
     tag: Tag::Paths,
     parameters: &["receivers", "Expect", "Prefer", "X-Piping", "Repr-Digest", "X-Correlation-Id"],
     description: "Waits until a receiver is connected. Of a form, the first part is sent. Errors are text, unless \
@@ -231,6 +234,7 @@ pub const PATH_UPLOAD: About = About {
 pub const PATH_DOWNLOAD: About = About {
     id: "downloadFromPath",
     security: TOKENS,
+    is_of_node: false,
     tag: Tag::Paths,
     description: "Waits for a sender. Programs that only preview the link get a text.",
     parameters: &["receivers", "download", "Range", "Rdv-Receipt"],
@@ -251,6 +255,7 @@ pub const PATH_DOWNLOAD: About = About {
 pub const PATH_EXISTS: About = About {
     id: "checkPath",
     security: TOKENS,
+    is_of_node: false,
     tag: Tag::Paths,
     summary: "Check that the path is in use",
     answers: &[Answer { text: "A side is connected.", ..EMPTY }],
