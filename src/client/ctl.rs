@@ -186,8 +186,9 @@ fn state(said: &Value) -> String {
         let plural = if *count == 1 { "" } else { "s" };
         format!("{count} {noun}{plural}")
     };
+    let node = said["node"].as_u64().map_or(String::new(), |node| format!(", node {node}"));
     format!(
-        "{}: {}, {}, {} of them streaming (version {}, process {})\n",
+        "{}: {}, {}, {} of them streaming (version {}, process {}{node})\n",
         said["state"].as_str().unwrap_or("?"),
         counted(&said["connections"], "connection"),
         counted(&streams["active"], "active stream"),

@@ -4,8 +4,8 @@
 //! truncated transfer never looks complete, on either side; and memory use is a few hundred KiB for
 //! any amount of data.
 //!
-//! Calls block the calling thread; there is no async runtime. Redirects are not followed, and every
-//! request uses its own connection. Proxies are those of the environment. `SIGPIPE` must be
+//! Calls block the calling thread; there is no async runtime. Redirects are followed for streams of
+//! a relay only, and every request uses its own connection. Proxies are those of the environment. `SIGPIPE` must be
 //! ignored, as Rust's runtime does at startup; otherwise a server that disconnects ends the
 //! process.
 //!
@@ -17,6 +17,7 @@
 //! | `outgoing.rs` | a request's head and body, framed: from memory, from a file by sendfile(2), from a pipe by splice(2) |
 //! | `response.rs`, `mover.rs`, `copy_to_file.rs` | the response, and moving its body to another connection, a file or a pipe |
 //! | `part.rs`, `upload.rs` | the library: form uploads |
+//! | `redirect.rs` | where a relay redirects a request to, and what is sent there |
 //! | `single.rs` | one request with one large body |
 //! | `relay.rs` | streams of a relay: creating, querying, following and ending them |
 //! | `file_name.rs`, `output.rs`, `archive/` | safe names; files that appear only once complete; directories |
@@ -146,6 +147,7 @@ pub mod output;
 mod part;
 mod proxy;
 pub(crate) mod proxy_answer;
+pub(crate) mod redirect;
 pub mod relay;
 mod response;
 #[cfg(feature = "connector")]

@@ -2,6 +2,7 @@
 
 use super::connection::Sent;
 use super::outgoing::{Outgoing, Request, UNLIMITED};
+use super::redirect::Redirects;
 use super::url::{Url, segment};
 use super::{Error, Options, Response};
 #[cfg(feature = "connector")]
@@ -98,7 +99,7 @@ impl Refusal {
     /// Whether the error is the relay's own, not one reported by the other side. A response without
     /// a name is from a proxy before the relay.
     pub(crate) fn is_of_the_relay(&self) -> bool {
-        const NAMES: [&str; 21] = [
+        const NAMES: [&str; 22] = [
             "",
             "AlreadyConnectedError",
             "BadRequestError",
@@ -110,6 +111,7 @@ impl Refusal {
             "HttpVersionNotSupportedError",
             "IdempotencyError",
             "InvalidBodyError",
+            "MisdirectedError",
             "NotImplementedError",
             "RequestTimeoutError",
             "SessionNotFoundError",
@@ -253,17 +255,7 @@ impl Stream {
     /// # Errors
     /// [`Error::Network`] and the like.
     pub fn get(&self) -> Result<Response, Error> {
-        let url = self.url();
-        let request = Request {
-            method: "GET",
-            url: &url,
-            framing: Framing::Length(0),
-            fields: Vec::new(),
-            expect_continue: false,
-        };
-        let mut outgoing = Outgoing::open(&request, &self.options)?;
-        outgoing.set_stall_timeout(UNLIMITED);
-        outgoing.finish(None)
+        download(self.url(), &self.options, &[])
     }
 
     /// Returns the head of the download without joining the stream, as far as it is known: once a
@@ -312,7 +304,7 @@ impl Stream {
             bytes,
             is_held_back: true,
         };
-        let response = single::send(single, &options)?;
+        let response = single::send_redirected(single, &options)?;
         if response.is_early() {
             return Ok(Err(Refusal::of(response)));
         }
@@ -387,9 +379,15 @@ impl Stream {
     }
 }
 
-/// Sends a small request, and returns the response.
+/// Sends a small request about a stream, also to where it is redirected, and returns the response.
 fn ask(method: &str, url: &Url, options: &Options, body: &str) -> Result<Response, Error> {
-    ask_with(method, url, options, (Vec::new(), body))
+    let mut place = Redirects::new(url.clone(), options);
+    loop {
+        let response = ask_with(method, place.url(), place.options(), (Vec::new(), body))?;
+        if !place.follow_response(&response)? {
+            return Ok(response);
+        }
+    }
 }
 
 /// Sends a request with these fields and this body, which is JSON or empty.
@@ -410,6 +408,31 @@ fn ask_with(
     match outgoing.bytes(body.as_bytes())? {
         Sent::All => outgoing.finish(None),
         Sent::Stopped => outgoing.answer(),
+    }
+}
+
+/// Joins the stream of this URL as its destination, with these fields. Waits as long as the relay
+/// does.
+pub(super) fn download(
+    url: Url,
+    options: &Options,
+    fields: &[(&'static str, &str)],
+) -> Result<Response, Error> {
+    let mut place = Redirects::new(url, options);
+    loop {
+        let request = Request {
+            method: "GET",
+            url: place.url(),
+            framing: Framing::Length(0),
+            fields: fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+            expect_continue: false,
+        };
+        let mut outgoing = Outgoing::open(&request, place.options())?;
+        outgoing.set_stall_timeout(UNLIMITED);
+        let response = outgoing.finish(None)?;
+        if !place.follow_response(&response)? {
+            return Ok(response);
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use super::connection::{Connection, Sent};
 use super::outgoing::{Outgoing, Request};
+#[cfg(feature = "connector")]
+use super::redirect::Redirects;
 use super::{Error, Options, Part, Response, Url};
 use crate::http::framing::Framing;
 
@@ -26,6 +28,40 @@ pub(crate) struct SingleRequest<'r> {
 pub(crate) fn send(single: SingleRequest<'_>, options: &Options) -> Result<Response, Error> {
     let connection = Connection::open(single.url, options)?;
     send_on(connection, single, options)
+}
+
+/// Does the same, and sends the request again to where the server redirects it, unless the content was
+/// requested before.
+///
+/// # Errors
+/// All but [`Error::Answered`], or a redirect cannot be followed.
+#[cfg(feature = "connector")]
+pub(crate) fn send_redirected(
+    single: SingleRequest<'_>,
+    options: &Options,
+) -> Result<Response, Error> {
+    let SingleRequest { method, url, fields, content, bytes, is_held_back } = single;
+    let expect_continue = is_held_back && bytes > 0;
+    let (framing, mut content) = (Framing::Length(bytes), Some(content));
+    let mut place = Redirects::new(url.clone(), options);
+    loop {
+        let (url, fields) = (place.url(), fields.clone());
+        let request = Request { method, url, framing, fields, expect_continue };
+        let mut outgoing = Outgoing::open(&request, place.options())?;
+        let asked = if expect_continue { outgoing.await_continue()? } else { Sent::All };
+        let sent = match content.take_if(|_| asked == Sent::All) {
+            Some(content) => content.send(&mut outgoing)?,
+            None => asked,
+        };
+        let response = match sent {
+            Sent::All => outgoing.finish(None),
+            Sent::Stopped => outgoing.answer(),
+        }?;
+        let is_repeatable = content.is_some() || bytes == 0;
+        if !is_repeatable || !place.follow_response(&response)? {
+            return Ok(response);
+        }
+    }
 }
 
 /// Sends the request on this connection, which must be idle.

@@ -50,18 +50,18 @@ pub(super) fn upgrade(upgrade: &UpgradeOptions<'_>) -> Result<Upgraded, Error> {
     let key = BASE64_STANDARD.encode(nonce);
     let connection = Connection::open(upgrade.url, upgrade.options)?;
     let request = request(upgrade, &connection, &key);
-    let (mut connection, head) = switch(connection, &request)?;
+    let (connection, head) = ask(connection, &request)?;
+    let (mut connection, head) = switched(connection, head)?;
     let dialect = checked(&head, &key, upgrade.text_only)?;
     let rest = std::mem::take(connection.inbox());
     Ok(Upgraded { wire: connection.shared_wire(), dialect, rest })
 }
 
-/// Sends the head of an upgrade request, and returns the connection and the response once the server
-/// has switched protocols.
+/// Sends the head of an upgrade request, and returns the connection and the head of the response.
 ///
 /// # Errors
-/// [`Error::Refused`], or the connection failed.
-pub(super) fn switch(
+/// The connection failed.
+pub(super) fn ask(
     mut connection: Connection,
     request: &[u8],
 ) -> Result<(Connection, AnswerHead), Error> {
@@ -69,6 +69,17 @@ pub(super) fn switch(
     // A server that responds before it has read the request gives the reason in its response.
     let _ = connection.send(request, false)?;
     let head = connection.head()?;
+    Ok((connection, head))
+}
+
+/// Returns both if the server has switched protocols.
+///
+/// # Errors
+/// [`Error::Refused`].
+pub(super) fn switched(
+    mut connection: Connection,
+    head: AnswerHead,
+) -> Result<(Connection, AnswerHead), Error> {
     if head.status != 101 {
         return Err(refusal(head, connection));
     }

@@ -12,6 +12,7 @@ mod hostile;
 mod interrupted;
 mod memory;
 mod names;
+mod nodes;
 mod other_servers;
 mod output;
 mod pages;

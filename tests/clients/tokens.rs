@@ -16,7 +16,7 @@ fn with_token(here: &Workdir, arguments: &[&str]) -> Process {
 }
 
 /// The receive command of a sender, without its quotes.
-fn receive_url(sending: &Process) -> String {
+pub(crate) fn receive_url(sending: &Process) -> String {
     eventually("the command for the other side", || {
         let printed = sending.stderr();
         let line = printed.lines().find(|line| line.contains("rdv receive "))?;

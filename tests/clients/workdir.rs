@@ -29,7 +29,12 @@ pub(crate) struct Workdir {
 
 impl Workdir {
     pub(crate) fn at(relay: &Relay) -> Workdir {
-        Workdir { directory: tempfile::tempdir().expect("a directory"), relay: relay.url("") }
+        Workdir::at_url(relay.url(""))
+    }
+
+    /// At the relay of this URL.
+    pub(crate) fn at_url(url: String) -> Workdir {
+        Workdir { directory: tempfile::tempdir().expect("a directory"), relay: url }
     }
 
     pub(crate) fn directory(&self) -> &Path {

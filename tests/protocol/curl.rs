@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::support::{Framing, Relay, is_pattern, parse, pattern};
+use crate::support::{Framing, Relay, is_pattern, node, parse, pattern};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -67,6 +67,24 @@ fn a_file_is_transferred_from_curl_to_curl() {
         let down = fs::read(here.path().join("down")).expect("the download");
         is_pattern(21, size, &down).unwrap_or_else(|why| panic!("{size}: {why}"));
         fs::remove_file(here.path().join("down")).expect("remove");
+    }
+}
+
+#[test]
+fn curl_follows_redirects_between_nodes_in_both_directions() {
+    let (a, b, here) = (node(&[]), node(&[]), directory());
+    for size in [0, 1_000, 3 << 20] {
+        write_pattern(&here.path().join("up"), size);
+        for (sender, receiver) in [(&a, &b), (&b, &a), (&a, &a)] {
+            let target = format!("/stream/{}", b.create());
+            let upload = ["-L", "-T", "up", &sender.url(&target), "-w", "%{http_code}"];
+            let download = ["-L", "-f", "-o", "down", &receiver.url(&target)];
+            let (uploaded, _) = transfer_between(curl(&here, &upload), curl(&here, &download));
+            assert_eq!(uploaded.stdout, b"200", "{size}");
+            let down = fs::read(here.path().join("down")).expect("the download");
+            is_pattern(21, size, &down).unwrap_or_else(|why| panic!("{size}: {why}"));
+            fs::remove_file(here.path().join("down")).expect("remove");
+        }
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) use encrypted::{Handle, certified, https_address, trusting};
 pub(crate) use json::{assert_error, parse};
 pub(crate) use line::{Line, command_in_namespace, run};
 pub(crate) use lineage::{Lineage, await_end_of, is_alive, successors};
-pub(crate) use nodes::{listener, node, node_on};
+pub(crate) use nodes::{Balancer, listener, node, node_on};
 pub(crate) use observed::{ADMIN, Observed, Scrape};
 pub(crate) use peak::peak_of;
 pub(crate) use process::{Finished, Process, RUNTIME_DIRECTORY};

@@ -1,9 +1,10 @@
 //! Opens an idle tunnel: a connection on which the relay sends requests as plain HTTP/1.1.
 
 use crate::client::connection::Connection;
+use crate::client::redirect::Redirects;
 use crate::client::{self, Options, Url};
 use crate::socket::Error;
-use crate::socket::connecting::{switch, upgrade_head};
+use crate::socket::connecting::{ask, switched, upgrade_head};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -41,22 +42,30 @@ impl From<client::Error> for NotOpened {
     }
 }
 
+impl From<Error> for NotOpened {
+    fn from(error: Error) -> Self {
+        if let Error::Refused { status, .. } = error { Self::Refused(status) } else { Self::Failed }
+    }
+}
+
 /// Opens an idle tunnel.
 pub(super) fn open(owner: &Owner) -> Result<Connection, NotOpened> {
-    let url = owner.relay.below("socket/spare");
-    let connection = Connection::open(&url, &owner.options)?;
-    let mut request = Vec::with_capacity(256);
-    upgrade_head(&mut request, &url, &connection, PROTOCOL)
-        .field("Rdv-Connection", owner.connection.to_string().as_bytes())
-        .field("Rdv-Spare", owner.secret.to_string().as_bytes())
-        .end();
-    match switch(connection, &request) {
-        Ok((mut connection, _)) => {
-            // The next request may take any time.
-            connection.set_stall_timeout(UNLIMITED);
-            Ok(connection)
+    // Another node than that of the agent's connection redirects to that one.
+    let mut place = Redirects::new(owner.relay.below("socket/spare"), &owner.options);
+    loop {
+        let connection = Connection::open(place.url(), place.options())?;
+        let mut request = Vec::with_capacity(256);
+        upgrade_head(&mut request, place.url(), &connection, PROTOCOL)
+            .field("Rdv-Connection", owner.connection.to_string().as_bytes())
+            .field("Rdv-Spare", owner.secret.to_string().as_bytes())
+            .end();
+        let (connection, head) = ask(connection, &request)?;
+        if place.follow(head.status, head.text("Location"))? {
+            continue;
         }
-        Err(Error::Refused { status, .. }) => Err(NotOpened::Refused(status)),
-        Err(_) => Err(NotOpened::Failed),
+        let (mut connection, _) = switched(connection, head)?;
+        // The next request may take any time.
+        connection.set_stall_timeout(UNLIMITED);
+        return Ok(connection);
     }
 }

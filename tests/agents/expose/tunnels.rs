@@ -66,6 +66,20 @@ fn get(path: &str) -> String {
 }
 
 #[test]
+fn tunnels_follow_a_redirect_to_the_node_of_their_agent() {
+    let node = RelayEnd::new();
+    let location = format!("{}/socket/spare", node.url());
+    let answer = format!("HTTP/1.1 307 X\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+    let other = RelayEnd::answering(answer.leak());
+    let (api, calls) = (echo(), Calls::new(|_| ()));
+    let _tunnels = start(&other, &api, (1, calls), |status| panic!("refused: {status}"));
+    let (mut tunnel, lines) = node.tunnel_and_head();
+    assert!(lines.contains(&format!("Rdv-Connection: {}", Uuid::from_u128(1))), "{lines:?}");
+    tunnel.send(get("/a"));
+    assert_eq!(tunnel.response().status(), 200);
+}
+
+#[test]
 fn the_configured_number_is_opened_with_the_tunnel_secret() {
     let setup = setup(&echo(), 3);
     for _ in 0..3 {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::destination::record_server::{ack, record};
-use crate::support::{Process, Relay, Wire, ask, eventually, is_pattern, pattern, peak_of};
+use crate::support::{Process, Relay, Wire, ask, eventually, is_pattern, node, pattern, peak_of};
 use crate::together::workdir::{Workdir, assert_complete, assert_ended};
 
 /// Bytes of a large record.
@@ -88,6 +88,32 @@ fn a_destination_sends_records_through_a_relay_to_curl() {
     let finished = destination.finish();
     assert_complete("destination", &finished);
     assert_eq!(finished.stdout, ack("p"));
+}
+
+#[test]
+fn records_pass_through_another_node_than_that_of_the_stream() {
+    let (a, b) = (node(&[]), node(&[]));
+    for bytes in [0, 1 << 20] {
+        let here = Workdir::at(&a);
+        here.put("in", record("p", "k", &pattern(3, bytes)));
+        let input = || std::fs::File::open(here.path("in")).unwrap();
+        let (source, stream) = waiting(&here, &a, &["--output", "out"]);
+        let there = stream.replace(&a.url(""), &b.url(""));
+        let destination = here.start_with_input(&["destination", "--relay", &there], input());
+        assert_complete("destination", &destination.finish());
+        assert_complete("source", &source.finish());
+        let (first, url) = (here.read("out"), a.url(""));
+        let destination = here.start_with_input(&["destination", "--relay", &url], input());
+        let there = stream_of(&destination).replace(&a.url(""), &b.url(""));
+        assert_complete("source", &here.run(&["source", "--relay", &there, "--output", "out"]));
+        assert_complete("destination", &destination.finish());
+        for output in [first, here.read("out")] {
+            let last = output.trim_ascii_end().split(|byte| *byte == b'\n').next_back();
+            let data = Record::parse(last.expect("a line")).unwrap().payload.after;
+            let expected = (bytes > 0).then(|| Data::Raw(pattern(3, bytes)));
+            assert!(data == expected, "{bytes}");
+        }
+    }
 }
 
 #[test]

@@ -16,10 +16,8 @@ use super::{Exit, Failure, watching};
 use crate::api::ERROR_FIELD;
 use crate::api::receipt::FIELD as RECEIPT;
 use crate::client::archive::{self, Limits};
-use crate::client::outgoing::{Outgoing, Request, UNLIMITED};
-use crate::client::relay::{Refusal, Stream};
+use crate::client::relay::{self, Refusal, Stream};
 use crate::client::{Error, Options, Response, Url};
-use crate::http::framing::Framing;
 use crate::ops::cause;
 use crate::ops::human::size;
 use crate::ops::units;
@@ -168,19 +166,10 @@ impl Receive {
         reporter: &Reporter,
     ) -> Result<Response, Failure> {
         let announced = origin.stream.as_ref().filter(|_| has_receipt);
-        let announced = announced.map(|_| (RECEIPT.0, RECEIPT.1.to_owned()));
-        let request = Request {
-            method: "GET",
-            url: &origin.url,
-            framing: Framing::Length(0),
-            fields: announced.into_iter().collect(),
-            expect_continue: false,
-        };
+        let fields: Vec<_> = announced.map(|_| RECEIPT).into_iter().collect();
         // A temporary refusal (503) consumes no byte of the stream.
         persistently(self.connecting.retries, reporter, || {
-            let mut outgoing = Outgoing::open(&request, options)?;
-            outgoing.set_stall_timeout(UNLIMITED);
-            let response = outgoing.finish(None)?;
+            let response = relay::download(origin.url.clone(), options, &fields)?;
             Ok(judged(response, origin.stream.as_ref()))
         })
     }

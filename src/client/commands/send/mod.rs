@@ -15,6 +15,7 @@ use super::{Exit, Failure, watching};
 use crate::client::connection::Sent;
 use crate::client::file_name::printable;
 use crate::client::outgoing::{Outgoing, Request, UNLIMITED};
+use crate::client::redirect::Redirects;
 use crate::client::relay::{CreateOptions, Refusal, Stream};
 use crate::client::{Error, Options, archive, clock};
 use crate::http::disposition::attachment_named;
@@ -264,17 +265,17 @@ impl Sending {
         upload: &Upload,
         reporter: &Reporter,
     ) -> Result<Outgoing, Failure> {
-        let url = meeting.stream.url();
-        let request = Request {
-            method: "PUT",
-            url: &url,
-            framing: upload.framing,
-            fields: upload.fields(self.digest),
-            expect_continue: true,
-        };
+        let mut place = Redirects::new(meeting.stream.url(), meeting.stream.options());
         loop {
+            let request = Request {
+                method: "PUT",
+                url: place.url(),
+                framing: upload.framing,
+                fields: upload.fields(self.digest),
+                expect_continue: true,
+            };
             let mut outgoing = persistently(self.connecting.retries, reporter, || {
-                Outgoing::open(&request, meeting.stream.options()).map(Ok)
+                Outgoing::open(&request, place.options()).map(Ok)
             })?;
             let left = meeting.deadline.saturating_duration_since(clock::now());
             outgoing.set_stall_timeout(left);
@@ -284,7 +285,11 @@ impl Sending {
                     return Ok(outgoing);
                 }
                 Ok(Sent::Stopped) => {
-                    let refusal = Refusal::of(outgoing.answer()?);
+                    let response = outgoing.answer()?;
+                    if place.follow_response(&response)? {
+                        continue;
+                    }
+                    let refusal = Refusal::of(response);
                     if refusal.name.is_empty()
                         && let Some(refusal) = reported(&meeting.stream, refusal.status)
                     {
