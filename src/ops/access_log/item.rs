@@ -2,7 +2,7 @@
 
 use super::entry::{Capture, Entry, StreamEnd};
 use super::layout::Layout;
-use super::shorten::SHOWN;
+use super::shorten::shown;
 use crate::rendezvous::Side;
 use jiff::tz::TimeZone;
 use std::io::Write as _;
@@ -206,7 +206,7 @@ impl Key {
 pub fn stream_id(stream: uuid::Uuid, full: bool, out: &mut Vec<u8>) -> bool {
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
     let text = stream.hyphenated().encode_lower(&mut text);
-    out.extend_from_slice(if full { text } else { &text[..SHOWN] }.as_bytes());
+    out.extend_from_slice(if full { text } else { &text[..shown(text.as_bytes())] }.as_bytes());
     true
 }
 

@@ -1,10 +1,17 @@
 //! Shortened stream identifiers. An identifier grants access to its stream, so a log shows only the
-//! first 8 of its 36 characters.
+//! first 8 of its 36 characters, or 13 where some of these are its place.
 
 use uuid::Uuid;
 
-/// The number of characters of an identifier that are shown.
-pub const SHOWN: usize = 8;
+/// The number of characters before the first hyphen, which are shown.
+const SHOWN: usize = 8;
+
+/// The number that is shown of an identifier that begins with its place (version 8): six of them are
+/// the same for all streams there, and 74 random bits are not shown.
+const SHOWN_WITH_PLACE: usize = 13;
+
+/// The position of the version (RFC 9562, section 4).
+const VERSION: usize = 14;
 
 /// The mark of what is not shown.
 pub const CUT: &[u8] = b"...";
@@ -30,8 +37,13 @@ pub enum ShortenScope {
 /// Returns a shortened identifier.
 pub fn short_id(id: Uuid) -> String {
     let mut text = id.to_string();
-    text.truncate(SHOWN);
+    text.truncate(shown(text.as_bytes()));
     text + "..."
+}
+
+/// Returns how many characters of an identifier are shown.
+pub fn shown(id: &[u8]) -> usize {
+    if id.get(VERSION) == Some(&b'8') { SHOWN_WITH_PLACE } else { SHOWN }
 }
 
 /// Appends a text with its identifiers shortened.
@@ -46,7 +58,7 @@ pub fn shorten(text: &[u8], which: ShortenScope, out: &mut Vec<u8>) {
             let Some(start) = hyphen.checked_sub(SHOWN) else { continue };
             let fits = which == ShortenScope::Everywhere || is_behind_slash(&text[..start]);
             if start >= copied && fits && is_identifier(&text[start..]) {
-                out.extend_from_slice(&text[copied..hyphen]);
+                out.extend_from_slice(&text[copied..start + shown(&text[start..])]);
                 copied = start + LEN;
                 from = copied;
                 rest = &text[copied..];
@@ -99,6 +111,12 @@ mod tests {
             ("upper case", format!("/stream/{upper}"), Everywhere, "/stream/0B54A9D1"),
             ("two", format!("/{ID}-{ID}"), Everywhere, "/0b54a9d1-0b54a9d1"),
             ("one behind more digits", format!("/ab{ID}"), Everywhere, "/ab0b54a9d1"),
+            (
+                "one that begins with its place",
+                "/stream/00ab03ff-6e2f-8f5a-9c58-3d1f27e9a4c0/status".into(),
+                Everywhere,
+                "/stream/00ab03ff-6e2f/status",
+            ),
             ("too short", "/0b54a9d1-6e2f".into(), Everywhere, "/0b54a9d1-6e2f"),
             (
                 "no digits",
