@@ -122,8 +122,8 @@ mod tests {
 
     /// The URL and the options after this redirect.
     fn followed(from: &str, location: &str) -> Result<(String, Options), String> {
-        let mut given = Options::default();
-        given.token = Some(RelayToken::new("hush".into(), None));
+        let token = Some(RelayToken::new("hush".into(), None));
+        let mut given = Options { token, ..Options::default() };
         for name in ["X-A", "Cookie", "authorization"] {
             given.add_field(name, "b").unwrap();
         }
@@ -169,9 +169,9 @@ mod tests {
 
     #[test]
     fn a_token_for_another_relay_is_not_sent_to_a_node() {
-        let mut given = Options::default();
-        given.token =
-            Some(RelayToken::new("hush".into(), Some(&"https://r.example".parse().unwrap())));
+        let relay = "https://r.example".parse().unwrap();
+        let token = Some(RelayToken::new("hush".into(), Some(&relay)));
+        let given = Options { token, ..Options::default() };
         let mut place = Redirects::new("https://other.example/".parse().unwrap(), &given);
         assert!(place.follow(308, Some("https://3.other.example/")).unwrap());
         assert!(place.options().token.is_none());
