@@ -161,13 +161,16 @@ const PLAIN_HOST = /^[A-Za-z0-9.:[\]_-]+$/;
 /** The token of the stream that a page shows, as a query. */
 export const query = $('receive')?.dataset.query ?? '';
 
+/** Whether an identifier shows a node (UUID of version 8): other nodes redirect to it. */
+export const showsNode = (id) => id[14] === '8';
+
 /** Shows the commands that receive a stream. */
 export function showCommands(id) {
   const host = PLAIN_HOST.test(location.host) ? location.host : 'HOST';
   // Some shells give question marks a meaning.
   const quote = query && "'";
   const url = `${quote}${location.protocol}//${host}/stream/${id}${query}${quote}`;
-  write($('curl'), `curl -fOJ ${url}`);
+  write($('curl'), `curl -f${showsNode(id) ? 'L' : ''}OJ ${url}`);
   write($('rdv'), `rdv receive ${url}`);
 }
 

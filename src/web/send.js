@@ -1,6 +1,6 @@
 // The sender's page: takes files, a folder or a text, creates a stream, uploads, and follows it.
 
-import { $, Progress, describe, enableCopying, follow, showCommands, shown, size, status, time, write } from './common.js';
+import { $, Progress, describe, enableCopying, follow, showCommands, shown, showsNode, size, status, time, write } from './common.js';
 import { svg } from './qr.js';
 import { tar } from './tar.js';
 
@@ -44,6 +44,7 @@ async function send(body, name, about) {
     return notice(created.error);
   }
   current.id = created.stream;
+  current.url = await place(created.stream);
   current.expires = created.ttl_seconds && Date.now() + created.ttl_seconds * 1000;
   showTransfer(current, about);
   current.unfollow = follow(current.id, (status) => show(current, status));
@@ -62,6 +63,14 @@ async function create(seconds) {
   if (response.ok) return body;
   const retry = response.headers.get('Retry-After');
   return { error: `The relay refused: ${body.message ?? response.status}${retry ? `. Try again in ${retry} s.` : ''}` };
+}
+
+/** Returns the URL of a stream at its node: browsers can fail to follow a redirect during an upload. */
+async function place(id) {
+  const path = `/stream/${id}`;
+  if (!showsNode(id)) return path;
+  const response = await fetch(path, { method: 'HEAD', cache: 'no-store' }).catch(() => null);
+  return response?.url || path;
 }
 
 function showTransfer({ id, name }, about) {
@@ -112,7 +121,7 @@ function put(current) {
   current.request = request;
   // A lone surrogate cannot be encoded.
   const name = encodeURIComponent(current.name.replace(/[\ud800-\udfff]/gu, '_'));
-  request.open('PUT', `/stream/${current.id}/${name}`);
+  request.open('PUT', `${current.url}/${name}`);
   return new Promise((resolve) => {
     request.onloadend = () => {
       let message = request.responseText;

@@ -11,6 +11,7 @@ mod browser;
 mod devtools;
 mod downloads;
 mod killed;
+mod nodes;
 mod origins;
 mod page;
 mod receiving;

@@ -53,7 +53,13 @@ fn check_config_rejects_what_serve_would_fail_on() {
     let identity = authority.server("localhost");
     let [certificate, key] =
         [identity.certificate(), identity.key()].map(|path| path.to_str().expect("UTF-8"));
-    let rows: [(&str, &[&str], &str); 11] = [
+    let rows: [(&str, &[&str], &str); 13] = [
+        ("nodes without a number", &["--node-url", "http://r-{node}"], "node-url needs node-id"),
+        (
+            "one URL for all nodes",
+            &["--node-id", "7", "--node-url", "http://r"],
+            "expected {node} or {hex}",
+        ),
         ("a log in no directory", &["--access-log", &missing], "no such file or directory"),
         ("a log that is a directory", &["--access-log", &here], "not a directory"),
         ("a log below a file", &["--access-log", &format!("{file}/log")], "ot a directory"),
@@ -243,6 +249,25 @@ fn sighup_changes_max_ttl_for_new_streams() {
     relay.signal(Signal::SIGHUP);
     await_log(&relay, "changed: max-ttl");
     assert_eq!(relay.exchange(&ask).json()["ttl_seconds"], 7200);
+}
+
+#[test]
+fn sighup_changes_the_urls_of_nodes_and_keeps_the_own_number() {
+    let (_directory, path) = file_of("node-id = 7\n");
+    let relay = Relay::start(&["--config", &path]);
+    let target = "/stream/00ab0000-0000-8000-8000-000000000000";
+    assert_error("no URL", &relay.get(target), (421, "MisdirectedError", None));
+    fs::write(&path, "node-id = 171\nnode-url = \"http://r-{hex}.example/\"\n").expect("a file");
+    relay.signal(Signal::SIGHUP);
+    await_log(&relay, "changed: node-url");
+    await_log(&relay, "these settings need a restart: node-id");
+    let answer = relay.get(target);
+    let location = format!("http://r-00ab.example{target}");
+    assert_eq!(answer.head.get("Location"), Some(location.as_str()), "{}", answer.text());
+    assert!(relay.create().starts_with("0007"));
+    fs::write(&path, "node-url = \"http://r-{hex}.example/\"\n").expect("a file");
+    relay.signal(Signal::SIGHUP);
+    await_log(&relay, "node-url needs node-id");
 }
 
 #[test]

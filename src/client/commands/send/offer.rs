@@ -1,5 +1,6 @@
 //! The command for the other side, printed as soon as the stream exists.
 
+use crate::api::Place;
 use crate::client::Url;
 use crate::client::commands::reporter::Reporter;
 use crate::client::relay::Stream;
@@ -8,6 +9,7 @@ use qrcode::render::unicode::Dense1x2;
 use serde_json::json;
 use std::net::IpAddr;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// What the other side will receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +34,7 @@ pub(super) fn print(
     qr: bool,
 ) {
     let url = stream.receiver_url();
-    let [rdv, curl] = commands(&url, kind);
+    let [rdv, curl] = commands((&url, may_be_redirected(stream.id())), kind);
     let most = if capped { " (the relay's maximum)" } else { "" };
     let within = waits.map_or(String::new(), |waits| format!(", within {}{most}", rounded(waits)));
     let mut text = format!("On the other side run one of these{within}:\n\n  {rdv}\n  {curl}\n");
@@ -67,19 +69,25 @@ pub(super) fn print(
     reporter.print(&text, &event);
 }
 
-fn commands(url: &Url, kind: Kind) -> [String; 2] {
+/// Whether the identifier shows a node: another one redirects to it.
+fn may_be_redirected(stream: Uuid) -> bool {
+    Place::of(stream).is_some()
+}
+
+fn commands((url, is_redirected): (&Url, bool), kind: Kind) -> [String; 2] {
+    let f = if is_redirected { "-fL" } else { "-f" };
     // Some shells give question marks a meaning.
     let quote = if url.target.contains('?') { "'" } else { "" };
     let url = format!("{quote}{url}{quote}");
     match kind {
-        Kind::File => [format!("rdv receive {url}"), format!("curl -fOJ {url}")],
+        Kind::File => [format!("rdv receive {url}"), format!("curl {f}OJ {url}")],
         Kind::Archive { zstd: false } => {
-            [format!("rdv receive --extract {url}"), format!("curl -f {url} | tar x")]
+            [format!("rdv receive --extract {url}"), format!("curl {f} {url} | tar x")]
         }
         Kind::Archive { zstd: true } => {
-            [format!("rdv receive --extract {url}"), format!("curl -f {url} | tar x --zstd")]
+            [format!("rdv receive --extract {url}"), format!("curl {f} {url} | tar x --zstd")]
         }
-        Kind::Bytes => [format!("rdv pipe receive {url}"), format!("curl -fN {url}")],
+        Kind::Bytes => [format!("rdv pipe receive {url}"), format!("curl {f}N {url}")],
     }
 }
 
@@ -109,13 +117,14 @@ mod tests {
             (Kind::Archive { zstd: true }, "rdv receive --extract ", "--zstd"),
             (Kind::Bytes, "rdv pipe receive ", "curl -fN "),
         ] {
-            let said = commands(&url, kind);
+            let said = commands((&url, false), kind);
             assert!(said[0].contains(rdv) && said[1].contains(curl), "{said:?}");
             assert!(said.iter().all(|command| command.contains("https://relay.example/stream/7")));
         }
         let private = "https://relay.example/stream/7?t=1f".parse().unwrap();
-        for command in commands(&private, Kind::File) {
+        for command in commands((&private, true), Kind::File) {
             assert!(command.ends_with(" 'https://relay.example/stream/7?t=1f'"), "{command}");
+            assert!(command.starts_with("rdv ") || command.starts_with("curl -fLOJ "), "{command}");
         }
     }
 
