@@ -368,8 +368,8 @@ impl Failure {
     }
 
     /// Returns the fixed fields of this kind of response: `Upgrade` and its companions (RFC 9110
-    /// 7.8 and 15.5.22, RFC 6455 4.4), that ranges are not supported (RFC 9110 14.3), the supported
-    /// content codings (RFC 9110 15.5.16), or that a redirect is not kept.
+    /// 7.8 and 15.5.22, RFC 6455 4.4), that ranges are not supported (RFC 9110 14.3), or the
+    /// supported content codings (RFC 9110 15.5.16).
     pub fn fields(&self) -> &'static [(&'static str, &'static str)] {
         const WEBSOCKET: [(&str, &str); 3] =
             [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
@@ -379,9 +379,6 @@ impl Failure {
             &[("Accept-Ranges", "none")]
         } else if matches!(self, Self::UnknownCoding) {
             &[("Accept-Encoding", "gzip, deflate, zstd")]
-        } else if self.location().is_some() {
-            // Nodes can be added, and get other URLs.
-            &[("Cache-Control", "no-store")]
         } else {
             &[]
         }

@@ -53,6 +53,8 @@ fn each_request_for_a_stream_of_another_node_is_redirected_to_it() {
         let answer = here.exchange(&request.body("{}"));
         assert_redirected(&format!("{method} {target}"), &answer, &there.url(&target));
     }
+    let page = here.exchange(&ask("GET", &format!("/s/{id}")).field("Accept", "text/html"));
+    assert_eq!((page.status(), page.head.get("Cache-Control")), (307, Some("no-store")));
     let head = here.exchange(&ask("HEAD", &format!("/stream/{id}")));
     assert_eq!((head.status(), head.text()), (307, ""));
     let absolute = ask("GET", &format!("http://relay.test/stream/{id}?a"));

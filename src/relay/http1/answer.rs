@@ -86,6 +86,10 @@ pub fn report_as(io: &mut Io, id: ConnId, failure: &Failure, (status, read): (u1
         }
         if let Some(location) = failure.location() {
             head = head.field("Location", location.as_bytes());
+            // Nodes can be added, and get other URLs. A page always has the field.
+            if form != BodyForm::Page {
+                head = head.field("Cache-Control", b"no-store");
+            }
         }
         for (name, value) in failure.fields() {
             head = head.field(name, value.as_bytes());

@@ -5,8 +5,8 @@ use std::sync::mpsc;
 use crate::expose::command::{echo, end, expose, url};
 use crate::expose::server::Server;
 use crate::support::{
-    Authority, ClosedPort, Ending, Process, Relay, TEST_TIMEOUT, Terminator, Wire, ask, eventually,
-    is_pattern, pattern,
+    Authority, Balancer, ClosedPort, Ending, Process, Relay, TEST_TIMEOUT, Terminator, Wire, ask,
+    eventually, is_pattern, node, pattern,
 };
 
 /// A connected agent, and its output.
@@ -47,6 +47,19 @@ fn clients_reach_the_api_by_name_with_and_without_tunnels() {
             assert!(finished.stderr.contains(&line), "{tunnels}: {}", finished.stderr);
         }
     }
+}
+
+#[test]
+fn tunnels_find_the_node_of_their_agent_behind_a_balancer() {
+    let (api, a, b) = (echo(), node(&[]), node(&[]));
+    let balancer = Balancer::before(&[&a, &b]);
+    // The first connection, its WebSocket, is to one node; those of tunnels are to both in turn.
+    let process = expose(&url(&api), &balancer.url(), &["--tunnels", "4"]);
+    await_tunnels(&a, 4);
+    let response = a.exchange(&ask("PUT", "/api/billing/a").body("through"));
+    assert_eq!((response.status(), response.text()), (200, "through"));
+    assert_eq!(b.admin_get("/socket").json().as_array().map(Vec::len), Some(0));
+    end(process);
 }
 
 #[test]
