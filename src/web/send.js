@@ -65,7 +65,7 @@ async function create(seconds) {
   return { error: `The relay refused: ${body.message ?? response.status}${retry ? `. Try again in ${retry} s.` : ''}` };
 }
 
-/** Returns the URL of a stream at its node: browsers can fail to follow a redirect during an upload. */
+/** Returns the URL of a stream at its node: Chromium fails if a large upload is redirected while it is sent. */
 async function place(id) {
   const path = `/stream/${id}`;
   if (!showsNode(id)) return path;

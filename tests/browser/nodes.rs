@@ -3,6 +3,7 @@
 use crate::browser::browser;
 use crate::scene::Desk;
 use crate::support::{Nginx, is_pattern, listener, node_on, pattern};
+use nix::sys::signal::Signal;
 
 /// More than a node discards after its response, and than sockets buffer.
 const BYTES: usize = 20_000_000;
@@ -21,11 +22,13 @@ fn a_page_sends_to_the_node_of_its_stream() {
     );
     let Some(nginx) = Nginx::start(a, &directives) else { return };
     let url = format!("http://{}", nginx.address());
+    let (desk, receiver, page) = (Desk::new(), Desk::new(), browser.page());
     let nodes = [(socket_a, a), (socket_b, b)].map(|(socket, address)| {
         let (number, url) = (address.port().to_string(), format!("{url}/n/{{node}}"));
-        node_on(socket, &["--node-id", &number, "--node-url", &url])
+        let log = desk.directory().join(&number);
+        let log = ["--access-log-format", "%m %s", "--access-log", log.to_str().expect("UTF-8")];
+        node_on(socket, &[&["--node-id", &number, "--node-url", &url], &log[..]].concat())
     });
-    let (desk, receiver, page) = (Desk::new(), Desk::new(), browser.page());
     let file = desk.put("a.bin", &pattern(1, BYTES));
     page.open(&format!("{url}/"));
     page.choose("#files", &[&file]);
@@ -41,4 +44,12 @@ fn a_page_sends_to_the_node_of_its_stream() {
     receiver.run(&command);
     page.await_state("FINISHED");
     is_pattern(1, BYTES, &receiver.read("a.bin")).expect("what was sent");
+    let [redirecting, serving] = nodes.map(|node| {
+        let number = node.address().port().to_string();
+        node.signal(Signal::SIGTERM);
+        node.finish();
+        String::from_utf8(desk.read(&number)).expect("UTF-8")
+    });
+    assert!(redirecting.contains("HEAD 307") && !redirecting.contains("PUT"), "{redirecting}");
+    assert!(serving.contains("PUT 200"), "{serving}");
 }
