@@ -5,6 +5,7 @@
 
 mod corpus;
 mod floods;
+mod nodes;
 mod search;
 
 use rdv::fuzzing::{script, world};
