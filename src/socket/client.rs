@@ -156,15 +156,16 @@ impl SocketClient {
     /// handshake, and any other error that prevents a connection.
     pub fn connect(&self) -> Result<SocketConnection, Error> {
         let (url, options) = (&self.url, &self.options);
+        let metadata = Metadata(self.metadata.clone());
         let upgrade = UpgradeOptions {
             url,
             options,
+            name: metadata.name(),
             token: self.token.as_deref(),
             text_only: self.text_only,
         };
         let upgraded = connecting::upgrade(&upgrade)?;
         let now = clock::now();
-        let metadata = Metadata(self.metadata.clone());
         let mut session = Session::dialled(upgraded.dialect, &metadata, self.heartbeat, now)
             .with_ping_data(&self.heartbeat_data);
         if upgraded.dialect == super::Dialect::V1 {

@@ -1,6 +1,7 @@
 //! The upgrade of a connection dialled by this end (RFC 6455, section 4.1).
 
 use super::error::Error;
+use crate::api::name::valid_name;
 use crate::client::connection::Connection;
 use crate::client::dial::basic;
 use crate::client::proxy_answer::advice_on_upgrade;
@@ -31,6 +32,8 @@ const NONCE_BYTES: usize = 16;
 pub(super) struct UpgradeOptions<'w> {
     pub url: &'w Url,
     pub options: &'w Options,
+    /// The name in the metadata.
+    pub name: Option<&'w str>,
     pub token: Option<&'w str>,
     pub text_only: bool,
 }
@@ -112,6 +115,10 @@ fn request(upgrade: &UpgradeOptions<'_>, connection: &Connection, key: &str) -> 
         .field("Sec-WebSocket-Key", key.as_bytes());
     if !upgrade.text_only {
         head = head.field("Sec-WebSocket-Protocol", SUBPROTOCOL.as_bytes());
+    }
+    // A balancer of several relays sees no metadata, and has to choose the node by the name.
+    if let Some(name) = upgrade.name.filter(|name| valid_name(name)) {
+        head = head.field("Rdv-Name", name.as_bytes());
     }
     if !upgrade.options.has_field("User-Agent") {
         head = head.field("User-Agent", USER_AGENT.as_bytes());
