@@ -21,7 +21,7 @@ const ACCEPTED: &[u8] =
       Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// An API that answers each request, and echoes what follows an upgrade.
-fn api() -> SocketAddr {
+pub(crate) fn api() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = listener.local_addr().expect("an address");
     thread::spawn(move || {

@@ -35,6 +35,13 @@ fn idle_timeouts_are_longer_than_those_of_the_relay() {
         ("haproxy.cfg", "timeout client "),
         ("haproxy.cfg", "timeout server "),
         ("haproxy.cfg", "timeout tunnel "),
+        ("../scale/nginx.conf", "client_body_timeout "),
+        ("../scale/nginx.conf", "send_timeout "),
+        ("../scale/nginx.conf", "proxy_read_timeout "),
+        ("../scale/nginx.conf", "proxy_send_timeout "),
+        ("../scale/haproxy.cfg", "timeout client "),
+        ("../scale/haproxy.cfg", "timeout server "),
+        ("../scale/haproxy.cfg", "timeout tunnel "),
         ("Caddyfile", "read_body_idle "),
         ("Caddyfile", "write_idle "),
     ] {

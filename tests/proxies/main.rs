@@ -1,4 +1,4 @@
-//! The configurations in `deploy/proxies/`, in the proxies themselves, with TLS and the relay.
+//! The configurations in `deploy/proxies/` and `deploy/scale/`, in the proxies themselves, with TLS and the relay.
 //!
 //! Each test runs with every proxy; one that is not installed is skipped with a message. Caddy,
 //! Traefik and the schemas of Kubernetes need `tests/proxies/install`.
@@ -22,6 +22,7 @@ mod page;
 mod pages;
 mod proxy;
 mod refusals;
+mod scale;
 #[path = "../support/mod.rs"]
 mod support;
 mod transfers;

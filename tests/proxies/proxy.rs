@@ -1,4 +1,4 @@
-//! A proxy with its file of `deploy/proxies/`: only addresses and paths are of the test.
+//! A proxy with its file of `deploy/proxies/` or `deploy/scale/`: only addresses and paths are of the test.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -23,7 +23,10 @@ pub(crate) const KINDS: [Kind; 4] = [Kind::Nginx, Kind::HaProxy, Kind::Caddy, Ki
 /// The addresses and paths of one run.
 pub(crate) struct Place {
     pub(crate) directory: TempDir,
-    pub(crate) relay: SocketAddr,
+    /// The folder of its files, from `deploy/proxies/`.
+    pub(crate) folder: &'static str,
+    /// What is replaced in them by what, such as the address of the relay.
+    pub(crate) replaced: Vec<(&'static str, String)>,
     pub(crate) https: u16,
     pub(crate) http: u16,
 }
@@ -109,8 +112,9 @@ impl Kind {
     /// Writes its configuration, and returns the path.
     fn write(self, place: &Place) -> PathBuf {
         let folder = format!("{}/", place.directory.path().display());
-        let relay = place.relay.to_string();
-        let common = [("/etc/ssl/relay/", &*folder), ("127.0.0.1:8080", &*relay)];
+        let replaced = place.replaced.iter().map(|(from, to)| (*from, to.as_str()));
+        let common: Vec<_> = replaced.chain([("/etc/ssl/relay/", &*folder)]).collect();
+        let own = |name: &str| replace(&file(&format!("{}{name}", place.folder)), &common);
         let write = |name: &str, text: &str| {
             let path = place.directory.path().join(name);
             fs::write(&path, text).expect("a configuration");
@@ -119,11 +123,10 @@ impl Kind {
         let (http, https) = (place.http, place.https);
         match self {
             Kind::Nginx => {
-                let own = |what: &str| format!("{what}_temp_path {folder}{what};\n");
-                let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(own);
-                let text = replace(&file("nginx.conf"), &common);
+                let line = |what: &str| format!("{what}_temp_path {folder}{what};\n");
+                let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(line);
                 let text = replace(
-                    &text,
+                    &own("nginx.conf"),
                     &[
                         ("/var/log/nginx/error.log", "stderr"),
                         ("\nhttp {\n", &format!("\nhttp {{\n{}", kinds.concat())),
@@ -135,11 +138,10 @@ impl Kind {
                 write("nginx.conf", &no_ipv6.collect::<Vec<_>>().join("\n"))
             }
             Kind::HaProxy => {
-                let text = replace(&file("haproxy.cfg"), &common);
                 write(
                     "haproxy.cfg",
                     &replace(
-                        &text,
+                        &own("haproxy.cfg"),
                         &[
                             // Within the limit on open files of any machine.
                             ("maxconn 16384", "maxconn 400"),
@@ -152,12 +154,11 @@ impl Kind {
             Kind::Caddy => {
                 let options =
                     format!("{{\n\tadmin off\n\thttp_port {http}\n\thttps_port {https}\n");
-                let text = replace(&file("Caddyfile"), &common);
-                let text = replace(&text, &[("\nrelay.example {", "\nlocalhost {")]);
+                let text = replace(&own("Caddyfile"), &[("\nrelay.example {", "\nlocalhost {")]);
                 write("Caddyfile", &text.replacen("{\n", &options, 1))
             }
             Kind::Traefik => {
-                let text = replace(&file("traefik-dynamic.yml"), &common);
+                let text = own("traefik-dynamic.yml");
                 write("traefik-dynamic.yml", &replace(&text, &[("relay.example", "localhost")]));
                 write(
                     "traefik.yml",
@@ -179,8 +180,17 @@ impl Place {
     /// Two ports that are free now: no proxy accepts a socket or reports a port that the kernel
     /// chose.
     pub(crate) fn new(directory: TempDir, relay: SocketAddr) -> Place {
+        Place::of(directory, "", vec![("127.0.0.1:8080", relay.to_string())])
+    }
+
+    /// With these files, in which this is replaced.
+    pub(crate) fn of(
+        directory: TempDir,
+        folder: &'static str,
+        replaced: Vec<(&'static str, String)>,
+    ) -> Place {
         let bound = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("bind"));
         let [http, https] = bound.map(|it| it.local_addr().expect("an address").port());
-        Place { directory, relay, https, http }
+        Place { directory, folder, replaced, https, http }
     }
 }
