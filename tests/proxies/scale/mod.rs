@@ -1,6 +1,7 @@
 //! The configurations in `deploy/scale/`: three nodes, each stream at one of them, and clients that
 //! know the balancer only.
 
+mod agents;
 mod cluster;
 
 use crate::curl::assert_success;
@@ -97,46 +98,6 @@ fn a_repeated_creation_returns_the_same_stream() {
             assert_eq!(create(), create(), "{:?}", cluster.kind);
         }
     });
-}
-
-#[test]
-fn agents_are_called_at_the_node_where_they_connected() {
-    with_each(|cluster| {
-        let agents: Vec<_> =
-            ["a", "b", "c", "d", "e"].map(|name| (name, cluster.agent(name))).into();
-        for (name, agent) in &agents {
-            let shown = agent.stdout().trim().to_owned();
-            assert_eq!(shown, cluster.url(&format!("/api/{name}")), "{:?}", cluster.kind);
-            assert_eq!(cluster.status(&[&format!("{shown}/x")]), 200, "{:?}", cluster.kind);
-        }
-        let nodes_used = (0..3).filter(|node| count_agents(&cluster, *node, false) > 0).count();
-        assert!(nodes_used > 1 || cluster.kind == Kind::Traefik, "{:?}", cluster.kind);
-        // The tunnel is at the same node.
-        let with_tunnel = || (0..3).map(|node| count_agents(&cluster, node, true)).sum::<usize>();
-        eventually("each has a tunnel", || (with_tunnel() == agents.len()).then_some(()));
-        let connections = connections(&cluster);
-        for id in connections {
-            let url = cluster.url(&format!("/socket/{id}/x"));
-            assert_eq!(cluster.status(&[&url]), 200, "{:?}", cluster.kind);
-        }
-    });
-}
-
-/// The agents of a node, or those with an idle tunnel.
-fn count_agents(cluster: &Cluster, node: usize, with_tunnel: bool) -> usize {
-    let list = cluster.control(node, "GET", "/socket").json();
-    let list = list.as_array().expect("a list");
-    list.iter().filter(|agent| !with_tunnel || agent["spares"] == 1).count()
-}
-
-/// The identifiers of all agents.
-fn connections(cluster: &Cluster) -> Vec<String> {
-    let of_node = |node: usize| {
-        let list = cluster.control(node, "GET", "/socket").json();
-        let id = |agent: &serde_json::Value| agent["id"].as_str().expect("an id").to_owned();
-        list.as_array().expect("a list").iter().map(id).collect::<Vec<_>>()
-    };
-    (0..3).flat_map(of_node).collect()
 }
 
 #[test]
