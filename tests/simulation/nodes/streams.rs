@@ -21,9 +21,9 @@ const STEP: u32 = 1_000;
 /// The streams of one world.
 #[derive(Default)]
 pub(super) struct Outcome {
-    /// Nodes that are not asked for answer 307, and clients follow.
+    /// Another node than that of the stream answers 307, and clients follow.
     pub(super) with_redirects: Failures,
-    /// They answer 421.
+    /// It answers 421.
     pub(super) without_redirects: Failures,
     /// Attempts to create a stream at a node that had failed or drained.
     pub(super) refused: u32,
