@@ -50,7 +50,7 @@ fn connections(cluster: &Cluster) -> Vec<String> {
     (0..3).flat_map(of_node).collect()
 }
 
-/// What HAProxy answers to a command on its admin socket.
+/// What `HAProxy` answers to a command on its admin socket.
 fn command(cluster: &Cluster, line: &str) -> String {
     let path = cluster.place.directory.path().join("admin.sock");
     let mut socket = UnixStream::connect(path).expect("the admin socket");

@@ -95,8 +95,7 @@ impl Cluster {
             });
             let place = Place::of(directory, "../scale/", replaced);
             let balancer = kind.start(&place)?;
-            let mut cluster =
-                Cluster { kind, nodes, place, admin_port, authority, balancer: balancer };
+            let mut cluster = Cluster { kind, nodes, place, admin_port, authority, balancer };
             if cluster.serves() {
                 return Some(cluster);
             }

@@ -35,7 +35,7 @@ pub(super) struct Outcome {
 
 /// The streams of each node as each balancer counts them.
 struct Counts {
-    counts: Vec<Vec<u32>>,
+    of_balancers: Vec<Vec<u32>>,
     ends: Vec<Vec<(usize, u16)>>,
     now: u32,
 }
@@ -43,27 +43,31 @@ struct Counts {
 impl Counts {
     fn new(nodes: usize) -> Self {
         let steps = usize::try_from((END + LIFE_MAX) / STEP + 1).expect("a number");
-        Self { counts: vec![vec![0; nodes]; BALANCERS], ends: vec![Vec::new(); steps], now: 0 }
+        Self {
+            of_balancers: vec![vec![0; nodes]; BALANCERS],
+            ends: vec![Vec::new(); steps],
+            now: 0,
+        }
     }
 
     /// Removes what ended until this moment.
     fn advance(&mut self, at: u32) {
         while self.now < at / STEP {
             for (balancer, node) in std::mem::take(&mut self.ends[self.now as usize]) {
-                self.counts[balancer][usize::from(node)] -= 1;
+                self.of_balancers[balancer][usize::from(node)] -= 1;
             }
             self.now += 1;
         }
     }
 
     fn add(&mut self, balancer: usize, node: u16, end: u32) {
-        self.counts[balancer][usize::from(node)] += 1;
+        self.of_balancers[balancer][usize::from(node)] += 1;
         self.ends[(end / STEP) as usize].push((balancer, node));
     }
 
     /// The less busy one of two.
     fn lesser(&self, balancer: usize, [one, other]: [u16; 2]) -> u16 {
-        let count = |node: u16| self.counts[balancer][usize::from(node)];
+        let count = |node: u16| self.of_balancers[balancer][usize::from(node)];
         if count(one) <= count(other) { one } else { other }
     }
 
@@ -72,7 +76,7 @@ impl Counts {
         let numbers = 0..u16::try_from(cluster.nodes.len()).expect("a number");
         let sums: Vec<u32> = numbers
             .filter(|node| cluster.node(*node).accepts(END))
-            .map(|node| self.counts.iter().map(|counts| counts[usize::from(node)]).sum())
+            .map(|node| self.of_balancers.iter().map(|counts| counts[usize::from(node)]).sum())
             .collect();
         let most = sums.iter().max().copied().unwrap_or_default();
         let mean = f64::from(sums.iter().sum::<u32>())
