@@ -13,8 +13,7 @@ const NAMES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"
 #[test]
 fn agents_are_called_at_the_node_where_they_connected() {
     with_each(|cluster| {
-        let agents: Vec<_> =
-            ["a", "b", "c", "d", "e"].map(|name| (name, cluster.agent(name))).into();
+        let agents = NAMES.map(|name| (name, cluster.agent(name)));
         for (name, agent) in &agents {
             let shown = agent.stdout().trim().to_owned();
             assert_eq!(shown, cluster.url(&format!("/api/{name}")), "{:?}", cluster.kind);

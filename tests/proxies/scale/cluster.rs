@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::Signal;
 
@@ -23,7 +24,8 @@ pub(crate) struct Cluster {
     pub(crate) kind: Kind,
     pub(crate) nodes: Vec<Relay>,
     pub(crate) place: Place,
-    admin_port: u16,
+    /// The admin listener of each node.
+    operators: Vec<SocketAddr>,
     authority: Authority,
     balancer: Process,
 }
@@ -45,29 +47,37 @@ fn free_port(address: &str) -> u16 {
     bound.local_addr().expect("an address").port()
 }
 
-/// An address of this machine for each node: all have the same admin port, as in the files.
-fn host(node: usize) -> String {
-    format!("127.0.0.{}", node + 11)
+/// Addresses of this machine that no other cluster of tests has, for nodes with the same admin port, as
+/// in the files.
+fn network() -> String {
+    static CLUSTERS: AtomicU32 = AtomicU32::new(0);
+    let number = CLUSTERS.fetch_add(1, Ordering::Relaxed);
+    format!("127.{}.{}", 1 + std::process::id() % 254, number % 256)
 }
 
-fn start_node(node: usize, admin_port: u16) -> Relay {
+/// The address of a node in its network.
+fn host(network: &str, node: usize) -> String {
+    format!("{network}.{}", node + 1)
+}
+
+fn start_node(node: usize, host: &str, admin_port: u16) -> Relay {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
-    let host = host(node);
     command.args(["serve", "--paths", "--open-agents", "--trusted-proxies", "127.0.0.1"]);
     command.args(["--node-id", &node.to_string(), "--listen", &format!("{host}:0")]);
-    command.args([
-        "--admin-listen",
-        &format!("{host}:{admin_port}"),
-        "--admin-hosts",
-        "relay.test",
-    ]);
+    command.args(["--admin-listen", &format!("{host}:{admin_port}")]);
+    command.args(["--admin-hosts", "relay.test"]);
     Relay::from_command(command, 1)
 }
 
 impl Cluster {
     fn start(kind: Kind) -> Option<Cluster> {
-        let admin_port = free_port(&host(0));
-        let mut nodes: Vec<_> = (0..NODES.len()).map(|node| start_node(node, admin_port)).collect();
+        let network = network();
+        let admin_port = free_port(&host(&network, 0));
+        let start = |node| start_node(node, &host(&network, node), admin_port);
+        let mut nodes: Vec<_> = (0..NODES.len()).map(start).collect();
+        let operator =
+            |node| SocketAddr::new(host(&network, node).parse().expect("an address"), admin_port);
+        let operators: Vec<_> = (0..NODES.len()).map(operator).collect();
         let mut authority = Authority::new();
         for _ in 0..ATTEMPTS {
             let directory = tempfile::tempdir().expect("a directory");
@@ -95,7 +105,8 @@ impl Cluster {
             });
             let place = Place::of(directory, "../scale/", replaced);
             let balancer = kind.start(&place)?;
-            let mut cluster = Cluster { kind, nodes, place, admin_port, authority, balancer };
+            let mut cluster =
+                Cluster { kind, nodes, place, operators: operators.clone(), authority, balancer };
             if cluster.serves() {
                 return Some(cluster);
             }
@@ -151,8 +162,7 @@ impl Cluster {
 
     /// The response of a node to an operator.
     pub(crate) fn control(&self, node: usize, method: &str, target: &str) -> Response {
-        let address = SocketAddr::new(host(node).parse().expect("an address"), self.admin_port);
-        Wire::connect(address).exchange(&ask(method, target))
+        Wire::connect(self.operators[node]).exchange(&ask(method, target))
     }
 
     /// A connected agent with this name, whose tunnel is open.

@@ -9,9 +9,6 @@ use crate::proxy::Kind;
 use crate::support::{Process, eventually, pattern};
 use cluster::{Cluster, node_of, with_each};
 
-/// New streams until each node has some, with any seed.
-const CREATED: usize = 40;
-
 /// More than any limit or buffer that a balancer has by default.
 const LARGE_BYTES: usize = 64 << 20;
 
@@ -38,24 +35,22 @@ fn streams_are_used_at_the_node_that_made_them() {
     with_each(|cluster| {
         let small = cluster.file("small", &pattern(3, 100_000));
         let large = cluster.file("large", &pattern(4, LARGE_BYTES));
-        let ids: Vec<_> = (0..CREATED).map(|_| cluster.create()).collect();
         for node in 0..3 {
-            let of_node: Vec<_> = ids.iter().filter(|id| node_of(id) == node).collect();
-            assert!(of_node.len() > 3, "{:?}: {ids:?}", cluster.kind);
-            cluster.exchange(&cluster.stream(of_node[0]), &small);
+            let [first, second, third, fourth] = [(); 4].map(|()| cluster.create_at(node));
+            cluster.exchange(&cluster.stream(&first), &small);
             // In either case.
-            cluster.exchange(&cluster.stream(&of_node[1].to_uppercase()), &large);
-            let stream = cluster.stream(of_node[2]);
+            cluster.exchange(&cluster.stream(&second.to_uppercase()), &large);
+            let stream = cluster.stream(&third);
             for (name, arguments, status) in [
                 ("exists", &["-I", &stream][..], 200),
                 ("status", &[&format!("{stream}/status")], 200),
-                ("page", &[&cluster.url(&format!("/s/{}", of_node[2]))], 200),
+                ("page", &[&cluster.url(&format!("/s/{third}"))], 200),
                 ("report", &["-X", "POST", &format!("{stream}/error")], 200),
                 ("reported", &["-T", &small, &stream], 400),
             ] {
                 assert_eq!(cluster.status(arguments), status, "{:?}: {name}", cluster.kind);
             }
-            let deleted = cluster.status(&["-X", "DELETE", &cluster.stream(of_node[3])]);
+            let deleted = cluster.status(&["-X", "DELETE", &cluster.stream(&fourth)]);
             assert_eq!(deleted, 204, "{:?}", cluster.kind);
         }
     });
