@@ -12,7 +12,7 @@ const EXCEPT: [&str; 2] = ["tests/support/skip.rs", "tests/sources/skips.rs"];
 const SKIPS: [&str; 4] = ["skipped: ", "not checked", "nothing is checked", "bind(\"[::1]"];
 
 /// What returns `None` only after a call of `skip`, or of another one of these.
-const SKIPPING: [&str; 12] = [
+const SKIPPING: [&str; 14] = [
     "SmallDisk::mount(",
     "SmallDisk::mount_with(",
     "installed(",
@@ -25,6 +25,8 @@ const SKIPPING: [&str; 12] = [
     "Haproxy::tcp(",
     "Haproxy::http(",
     "Nginx::start(",
+    "balanced(",
+    "conduit(",
 ];
 
 /// The reason of a test that is not run by itself.

@@ -5,8 +5,9 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 /// What may be skipped even so, and why it cannot be installed.
-pub(crate) const MAY_SKIP: [(&str, &str); 3] = [
+pub(crate) const MAY_SKIP: [(&str, &str); 4] = [
     ("slow link", "tbf is a module of the kernel"),
+    ("conduit", "it is not in the registries of Debian, PyPI, npm and crates.io"),
     ("ipv6", "the kernel is built with it, or is not"),
     ("released", "a shallow clone does not have the released versions"),
 ];

@@ -14,7 +14,7 @@ mod lifecycle;
 mod memory;
 mod payloads;
 mod pipes;
-mod process;
+pub(crate) mod process;
 mod record_format;
 mod requests;
 mod rotation;

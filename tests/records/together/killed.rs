@@ -12,20 +12,20 @@ use crate::together::senders::Sender;
 use crate::together::tally::{Tally, body};
 
 /// The senders and their requests.
-struct Load {
-    senders: usize,
+pub(crate) struct Load {
+    pub(crate) senders: usize,
     /// Requests per sender; the keys are used in rotation.
-    requests: usize,
+    pub(crate) requests: usize,
     /// The two keys of a sender.
-    keys: fn(usize) -> [String; 2],
+    pub(crate) keys: fn(usize) -> [String; 2],
     /// Whether 201 means that the server has the record; else it is stored, and delivered later.
-    is_acknowledged: bool,
+    pub(crate) is_acknowledged: bool,
 }
 
 impl Load {
     /// Sends all requests, and waits until the server has those with a 201. Returns positions and
     /// bodies, those of one sender in their order.
-    fn send(
+    pub(crate) fn send(
         &self,
         address: SocketAddr,
         there: &RwLock<()>,

@@ -5,13 +5,13 @@
 
 #![expect(clippy::unwrap_used, reason = "what the tests share fails as they do")]
 
-mod ends;
-mod killed;
+pub(crate) mod ends;
+pub(crate) mod killed;
 mod library;
 mod piped;
 mod relayed;
 mod senders;
-mod tally;
+pub(crate) mod tally;
 mod without_acks;
 #[path = "../../clients/workdir.rs"]
 #[allow(dead_code, reason = "made for clients; records need less")]

@@ -29,6 +29,8 @@ impl Sender<'_> {
                     assert!(response.head.get("Retry-After").is_some(), "{body}");
                     None
                 }
+                // From a proxy: the source may have the record.
+                502 => None,
                 status => panic!("{body}: {status} {}", response.text()),
             }
         })
