@@ -8,7 +8,7 @@ use rdv::mux::session::{Cancelled, Closed};
 use serde_json::{Value, json};
 
 use crate::agent::{Agent, DIALECTS, ok};
-use crate::support::{Relay, eventually, is_pattern, parse, pattern};
+use crate::support::{ClosedPort, Relay, eventually, is_pattern, parse, pattern};
 use crate::tunnel::Tunnel;
 
 /// A relay with an API, and an agent.
@@ -125,8 +125,9 @@ fn without_an_api_requests_are_answered_404() {
 #[test]
 fn an_unreachable_api_is_a_bad_gateway() {
     for dialect in DIALECTS {
-        let Setup { relay, api, mut agent } = Setup::start(dialect, &[]);
-        drop(api);
+        let api = ClosedPort::new();
+        let relay = Relay::start(&["--socket-api", &api.address().to_string()]);
+        let mut agent = Agent::connect(&relay, dialect, Value::Null);
         let number = agent.send_request(&head("POST /", "Content-Length: 2\r\n"), b"hi");
         let (head, body) = agent.recv_response(number);
         assert_eq!(status(&head), "502", "{dialect:?}");

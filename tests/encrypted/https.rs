@@ -15,8 +15,8 @@ use rustls::{
 };
 
 use crate::support::{
-    ADMIN, Authority, Ending, Framing, Identity, Lineage, Observed, Relay, Wire, ask, assert_error,
-    assert_uploaded, eventually, https_address, pattern, stream_of, trusting,
+    ADMIN, Authority, ClosedPort, Ending, Framing, Identity, Lineage, Observed, Relay, Wire, ask,
+    assert_error, assert_uploaded, eventually, https_address, pattern, stream_of, trusting,
 };
 
 /// A relay with HTTPS, and the authority of its certificate.
@@ -385,8 +385,10 @@ fn a_hand_over_to_settings_without_https_ends_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("rdv.toml");
     let (certificate, key) = (identity.certificate(), identity.key());
+    let port = ClosedPort::new();
+    let listen = port.address();
     let https =
-        format!("tls-listen = \"127.0.0.1:0\"\ntls-cert = {certificate:?}\ntls-key = {key:?}\n");
+        format!("tls-listen = \"{listen}\"\ntls-cert = {certificate:?}\ntls-key = {key:?}\n");
     fs::write(&file, https).expect("a file");
     let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
     command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(&file).args(ADMIN);

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use crate::support::{
-    Ask, Ending, Framing, Lineage, Process, Relay, Response, Wire, ask, assert_error, await_end_of,
-    eventually, is_alive, parse, stream_of, successors,
+    Ask, ClosedPort, Ending, Framing, Lineage, Process, Relay, Response, Wire, ask, assert_error,
+    await_end_of, eventually, is_alive, parse, stream_of, successors,
 };
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -27,7 +27,9 @@ fn descriptors(process: Pid) -> usize {
 
 #[test]
 fn a_new_process_serves_and_the_old_one_ends() {
-    let mut line = Lineage::start(&[]);
+    let port = ClosedPort::new();
+    let first = Relay::listening(&[&port.address().to_string()], &[]);
+    let mut line = Lineage { first, successors: Vec::new() };
     let before = line.serving();
     line.hand_over();
     let after = line.serving();

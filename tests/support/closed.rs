@@ -9,11 +9,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 
 /// A port of this host that is in use, and at which no process listens.
+///
+/// A server may be started there, stopped, and started again: servers permit that with
+/// `SO_REUSEADDR`, and no other test is given the port in between, as can happen to one that was
+/// free for a moment.
 pub(crate) struct ClosedPort(Socket);
 
 impl ClosedPort {
     pub(crate) fn new() -> ClosedPort {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_reuse_address(true).expect("SO_REUSEADDR");
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("bind");
         ClosedPort(socket)
     }

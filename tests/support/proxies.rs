@@ -9,6 +9,7 @@ use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 use super::clock::eventually;
+use super::closed::ClosedPort;
 use super::process::Process;
 use super::skip::skip;
 use super::wire::Wire;
@@ -23,7 +24,7 @@ pub(crate) struct Haproxy {
 impl Haproxy {
     /// It forwards connections; `server` is an address with options.
     pub(crate) fn tcp(server: &str) -> Option<Haproxy> {
-        Haproxy::start("tcp", "5s", server)
+        Haproxy::start("tcp", "60s", server)
     }
 
     /// It forwards requests, and closes connections that are idle for this time.
@@ -67,7 +68,7 @@ impl Haproxy {
 
 /// nginx, with one listener and one server.
 pub(crate) struct Nginx {
-    address: SocketAddr,
+    port: ClosedPort,
     _process: Process,
     _directory: TempDir,
 }
@@ -79,14 +80,9 @@ impl Nginx {
             skip("nginx", "it is not installed");
             return None;
         }
-        eventually("nginx listens", || Nginx::try_start(server, directives)).into()
-    }
-
-    /// On a port that was free before; another process may have taken it since.
-    fn try_start(server: SocketAddr, directives: &str) -> Option<Nginx> {
         let directory = tempfile::tempdir().expect("a directory");
-        let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
-        let address = address.expect("a port");
+        let port = ClosedPort::new();
+        let address = port.address();
         let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|name| format!("{name}_temp_path {name};"))
             .concat();
@@ -100,14 +96,14 @@ impl Nginx {
         let mut command = Command::new("/usr/sbin/nginx");
         command.arg("-p").arg(directory.path()).arg("-c").arg(&file);
         let mut process = Process::start(command);
-        eventually("nginx listens or ends", || {
-            let listens = Wire::try_connect(address).is_some();
-            (process.ended() || listens).then_some(listens && !process.ended())
-        })
-        .then_some(Nginx { address, _process: process, _directory: directory })
+        eventually("nginx listens", || {
+            assert!(!process.ended(), "nginx ended: {}", process.stderr());
+            Wire::try_connect(address)
+        });
+        Some(Nginx { port, _process: process, _directory: directory })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 }

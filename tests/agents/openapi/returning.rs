@@ -5,7 +5,9 @@ use std::fs;
 use nix::sys::signal::Signal;
 
 use crate::openapi::setup::{Service, expose, exposing, installed};
-use crate::support::{Line, Process, Relay, command_in_namespace, eventually, run, skip};
+use crate::support::{
+    ClosedPort, Line, Process, Relay, command_in_namespace, eventually, run, skip,
+};
 
 const GREETING: &str = "/api/store/greeting?name=x";
 
@@ -17,13 +19,14 @@ fn await_greeting(relay: &Relay) {
 #[test]
 fn the_agent_reconnects_to_a_restarted_relay() {
     let Some(installed) = installed() else { return };
-    let (service, relay) = (Service::start(&installed), Relay::start(&[]));
+    let port = ClosedPort::new();
+    let listen = || Relay::listening(&[&port.address().to_string()], &[]);
+    let (service, relay) = (Service::start(&installed), listen());
     let agent = expose(&service, &relay, &[]);
     await_greeting(&relay);
-    let address = relay.address().to_string();
     relay.signal(Signal::SIGKILL);
     relay.finish();
-    let relay = Relay::listening(&[&address], &[]);
+    let relay = listen();
     await_greeting(&relay);
     assert_eq!(agent.stdout().lines().count(), 1, "the URL is what it was");
 }

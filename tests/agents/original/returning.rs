@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use crate::original::Original;
-use crate::support::{Lineage, Relay, Wire, ask, eventually};
+use crate::support::{ClosedPort, Lineage, Relay, Wire, ask, eventually};
 
 #[test]
 fn it_returns_after_a_hand_over() {
@@ -19,13 +19,14 @@ fn it_returns_after_a_hand_over() {
 #[test]
 fn it_returns_to_a_relay_that_was_drained_or_stopped() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let relay = Relay::start(&[]);
-        let address = relay.address();
-        let original = Original::start(address);
+        let port = ClosedPort::new();
+        let listen = || Relay::listening(&[&port.address().to_string()], &[]);
+        let relay = listen();
+        let original = Original::start(relay.address());
         relay.signal(signal);
         original.await_event("lost", 1);
         relay.finish();
-        let again = Relay::listening(&[&address.to_string()], &[]);
+        let again = listen();
         original.await_event("connected", 2);
         assert_eq!(again.get("/api/original/echo").text(), "GET /echo ");
     }

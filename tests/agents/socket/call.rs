@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io::{self, Read, Write as _};
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use http::Response;
 use rdv::socket::{Body, SocketClient, SocketServer};
 
 use crate::socket::pair::{echo, get, post, read};
-use crate::support::{Authority, Finished, Process, Terminator, peak_of};
+use crate::support::{Authority, ClosedPort, Finished, Process, Terminator, peak_of};
 
 /// Maximum memory in KiB, whatever the size of the transfer; the same as for other clients.
 const PEAK_MAX_KIB: u64 = 24 << 10;
@@ -41,8 +42,12 @@ fn server() -> SocketServer {
 
 /// `rdv call` at this server, without retries.
 fn command(server: &SocketServer, arguments: &[&str]) -> Command {
+    command_at(server.local_addr(), arguments)
+}
+
+fn command_at(address: SocketAddr, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
-    let relay = format!("http://{}", server.local_addr());
+    let relay = format!("http://{address}");
     command.args(["call", "--relay", &relay, "--retries", "0"]).args(arguments);
     // An empty configuration file, whatever the machine has.
     command.env("RDV_CLIENT_CONFIG", "/dev/null");
@@ -99,9 +104,8 @@ fn the_exit_status_reflects_the_outcome() {
         assert_eq!(finished.stderr.lines().count(), 1, "{name}: {}", finished.stderr);
         assert!(finished.stderr.contains(message), "{name}: {}", finished.stderr);
     }
-    let gone = command(&server, &["GET", "/"]);
-    server.stop();
-    let finished = Process::start(gone).finish();
+    let closed = ClosedPort::new();
+    let finished = Process::start(command_at(closed.address(), &["GET", "/"])).finish();
     assert_eq!(finished.status.code(), Some(7), "{}", finished.stderr);
 }
 

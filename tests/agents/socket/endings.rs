@@ -9,8 +9,10 @@ use std::time::Duration;
 use http::Response;
 use rdv::socket::{Body, Dialect, Error, EventKind, SocketClient, SocketServer};
 
-use crate::socket::pair::{DIALECTS, client, echo, get, never, pair, post, read, serving, url};
-use crate::support::eventually;
+use crate::socket::pair::{
+    DIALECTS, client, echo, get, never, pair, pair_at, post, read, serving, url,
+};
+use crate::support::{ClosedPort, eventually};
 
 #[test]
 fn closing_ends_pending_requests_at_both_ends() {
@@ -47,10 +49,10 @@ fn closing_ends_pending_requests_at_both_ends() {
 #[test]
 fn a_stopping_server_closes_with_going_away() {
     for dialect in DIALECTS {
-        let ends = pair(dialect);
+        let port = ClosedPort::new();
+        let ends = pair_at(port.address(), dialect);
         let served = serving(&ends.dialled, echo);
         assert_eq!(read(ends.accepted.round_trip(get("/")).expect("an answer")).0, 200);
-        let address = ends.server.local_addr();
         ends.server.stop();
         let served = served.join().expect("no panic");
         let error = ends.dialled.round_trip(get("/")).expect_err("it is over");
@@ -66,7 +68,8 @@ fn a_stopping_server_closes_with_going_away() {
                 assert!(matches!(error, Error::Network { .. }), "{error}");
             }
         }
-        TcpStream::connect(address).expect_err("a closed port");
+        // A process that another test is about to start has a copy of the listener until execve(2).
+        eventually("a closed port", || TcpStream::connect(port.address()).err());
         let closed = ends.events.recv().expect("an event");
         assert_eq!(
             (closed.kind, closed.connection),
@@ -192,8 +195,9 @@ fn a_draining_end_receives_no_new_requests() {
 
 #[test]
 fn backoff_continues_until_a_server_answers_or_it_is_stopped() {
-    let place = TcpListener::bind("127.0.0.1:0").expect("a place");
-    let address = place.local_addr().expect("an address");
+    let port = ClosedPort::new();
+    let address = port.address();
+    let place = TcpListener::bind(address).expect("a place");
     let (failed, has_failed) = channel();
     thread::spawn(move || {
         // The first attempt reaches a server that closes the connection.

@@ -1,5 +1,6 @@
 //! A server and a connection to it.
 
+use std::net::ToSocketAddrs;
 use std::sync::mpsc::Receiver;
 
 use http::{Request, Response};
@@ -31,7 +32,12 @@ pub(crate) fn client(url: &str, dialect: Dialect) -> SocketClient {
 }
 
 pub(crate) fn pair(dialect: Dialect) -> Pair {
-    let server = SocketServer::bind("127.0.0.1:0").expect("a server");
+    pair_at("127.0.0.1:0", dialect)
+}
+
+/// A server at this address, and a connection to it.
+pub(crate) fn pair_at(address: impl ToSocketAddrs, dialect: Dialect) -> Pair {
+    let server = SocketServer::bind(address).expect("a server");
     let events = server.events();
     let dialled = client(&url(&server), dialect).connect().expect("a connection");
     assert_eq!(dialled.dialect(), dialect);

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::destination::record_server::{ack, assert_ends, record, run, start};
-use crate::support::{Relay, eventually, is_pattern, pattern};
+use crate::support::{ClosedPort, Relay, eventually, is_pattern, pattern};
 
 fn fetch(url: &str) -> Vec<u8> {
     let output = Command::new("curl").args(["-sSf", "--noproxy", "*", url]).output().unwrap();
@@ -83,8 +83,7 @@ fn no_receiver_is_exit_status_3_after_a_new_stream_per_attempt() {
 
 #[test]
 fn an_unreachable_relay_is_reported() {
-    let relay = Relay::start(&[]);
-    let url = relay.url("");
-    drop(relay);
+    let closed = ClosedPort::new();
+    let url = format!("http://{}", closed.address());
     assert_ends(&run(&["--relay", &url], &record("p", "k", b"x")), 7, &["not available"]);
 }

@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 
 use crate::source::consumer::{Lines, Place, accept};
 use crate::source::process::{SourceProcess, assert_busy, text};
-use crate::support::{ADMIN, DISCONNECTS, Wire, ask};
+use crate::support::{ADMIN, ClosedPort, DISCONNECTS, Wire, ask};
 
 /// More than a pipe holds.
 const MORE_THAN_A_PIPE: usize = 200_000;
@@ -23,11 +23,12 @@ fn waiting(flags: &[&str]) -> (Place, SourceProcess, Wire) {
 #[test]
 fn waiting_records_are_delivered_before_the_exit() {
     for signal in [Signal::SIGTERM, Signal::SIGQUIT] {
-        let (place, source, mut wire) = waiting(&[]);
+        let port = ClosedPort::new();
+        let address = port.address();
+        let (place, source, mut wire) = waiting(&["--listen", &address.to_string()]);
         let mut half = source.connect();
         half.ask(&ask("POST", "/").length(2).field("Expect", "100-continue"));
         half.expect_continue();
-        let address = source.address();
         source.signal(signal);
         source.await_stderr(": draining");
         assert!(std::net::TcpStream::connect(address).is_err(), "no further sender connects");

@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLock};
 use std::thread;
 
 use crate::destination::record_server::RecordServer;
-use crate::support::Process;
+use crate::support::{ClosedPort, Process};
 use crate::together::ends::{self, Source};
 use crate::together::senders::Sender;
 use crate::together::tally::{Tally, body};
@@ -126,8 +126,9 @@ fn kill_source_under_load(load: &Load, flags: &[&str], turns: &[Killed]) {
     let spool = directory.path().join("spool");
     let spool = ["--spool", spool.to_str().unwrap(), "--key", "header:X-Key", "--output", &place];
     let flags = [flags, &spool].concat();
-    let mut source = Source::start(0, &flags);
-    let address = source.address;
+    let port = ClosedPort::new();
+    let address = port.address();
+    let mut source = Source::start(address.port(), &flags);
     let there = RwLock::new(());
     let (created, source, destination) = thread::scope(|scope| {
         let sending = scope.spawn(|| load.send(address, &there, &tally));
