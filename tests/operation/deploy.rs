@@ -2,7 +2,6 @@
 //! and their numbers suffice.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -228,8 +227,12 @@ fn upgrade(main_process: u32) {
     let directory = tempfile::tempdir().expect("a directory");
     let place = |name: &str, text: &str| {
         let path = directory.path().join(name);
-        fs::write(&path, text).expect(name);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect(name);
+        let written = path.with_extension("text");
+        fs::write(&written, text).expect(name);
+        // Another process copies it: a child started by another test at the same time would inherit
+        // the open file, and a file open for writing cannot be executed.
+        let copied = Command::new("install").args(["-m", "755"]).args([&written, &path]).status();
+        assert!(copied.expect("install").success(), "{name}");
     };
     place("getent", "#!/bin/sh\n");
     place("systemctl", &format!("#!/bin/sh\n[ $1 != show ] || echo {main_process}\n"));

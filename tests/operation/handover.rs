@@ -552,14 +552,11 @@ fn the_default_admin_socket_is_handed_over() {
 
 #[test]
 fn after_a_failed_handover_the_admin_socket_stays_served() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (path, program) = (folder.path().join("admin.sock"), folder.path().join("rdv"));
+    let installation = Installation::new();
+    let path = installation.folder.path().join("admin.sock");
     let place = path.to_str().expect("UTF-8");
-    fs::copy(env!("CARGO_BIN_EXE_rdv"), &program).expect("a copy");
-    let line = Lineage::of_program(&program, &["--admin-listen", place]);
-    fs::remove_file(&program).expect("removed");
-    fs::write(&program, "#!/bin/sh\nexit 3\n").expect("written");
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("chmod");
+    let line = Lineage::of_program(&installation.path(), &["--admin-listen", place]);
+    installation.install_script("exit 3");
     line.order(Signal::SIGUSR2);
     line.await_log("no hand-over:");
     assert_eq!(ctl(place, &["status"])["state"], "serving");
