@@ -11,7 +11,7 @@ use crate::source::files::faulty;
 use crate::source::process::{
     SourceProcess, assert_busy, body, post, record, source_command, text,
 };
-use crate::support::{ADMIN, Process, ask, pattern};
+use crate::support::{Process, ask, eventually, pattern};
 
 const MIB: usize = 1 << 20;
 
@@ -56,14 +56,23 @@ fn bodies_of_64_mib_pass_with_little_memory() {
     assert_eq!(lines.next(), None);
 }
 
+/// Whether the process has a file of this length open, which had its name in this folder.
+fn has_unnamed(process: u32, folder: &str, bytes: usize) -> bool {
+    let open = std::fs::read_dir(format!("/proc/{process}/fd")).expect("/proc");
+    open.flatten().any(|open| {
+        let place = std::fs::read_link(open.path());
+        let is_there = place.is_ok_and(|place| place.starts_with(folder));
+        is_there && std::fs::metadata(open.path()).is_ok_and(|file| file.len() == bytes as u64)
+    })
+}
+
 #[test]
 fn disk_use_is_bounded_and_released() {
     let place = Place::new();
     let folder = tempfile::tempdir().expect("a directory");
     let folder = folder.path().to_str().expect("text");
     let limits = ["--memory-body", "64KiB", "--spill-max", "2MiB", "--spill-dir", folder];
-    let source =
-        SourceProcess::start(&[&ADMIN[..], &limits, &["--output", &place.socket()]].concat());
+    let source = SourceProcess::start(&[&limits, &["--output", &place.socket()][..]].concat());
     assert_busy(
         "more than may ever be there",
         &source.post(pattern(1, 3 * MIB)),
@@ -71,7 +80,10 @@ fn disk_use_is_bounded_and_released() {
     );
     let sent = pattern(2, MIB * 3 / 2);
     let mut first = source.start_post(&sent);
-    source.await_waiting(1);
+    // Space is taken as a body arrives: what is left is known once all of it has arrived.
+    eventually("the body is on disk", || {
+        has_unnamed(source.process().id(), folder, sent.len()).then_some(())
+    });
     let refused = source.post(pattern(1, MIB));
     assert_busy("more than is left", &refused, "could not be stored");
     let small = pattern(4, 300_000);

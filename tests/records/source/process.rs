@@ -121,8 +121,8 @@ impl SourceProcess {
         eventually(words, || self.process.stderr().contains(words).then_some(()));
     }
 
-    /// Waits until this number of requests were read to their end and wait for their responses; for
-    /// a source with [`ADMIN`](crate::support::ADMIN).
+    /// Waits until this number of requests were received, with bodies that arrive together with
+    /// their heads, and wait for their responses; for a source with [`ADMIN`](crate::support::ADMIN).
     pub(crate) fn await_waiting(&self, count: u32) {
         let series = r#"rdv_connections{phase="pushing"}"#;
         eventually(&format!("{count} requests wait"), || {
