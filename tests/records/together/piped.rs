@@ -12,7 +12,7 @@ use crate::support::{Process, Wire, ask};
 use crate::together::ends::Source;
 use crate::together::tally::{Tally, body};
 
-/// `rdv source --ack < acks | rdv destination --url URL > acks`.
+/// `rdv source --ack < acks | rdv destination --url URL > acks`, with these flags of the source.
 fn piped(server: &RecordServer, flags: &[&str]) -> (Source, Process) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("acks");
@@ -24,10 +24,9 @@ fn piped(server: &RecordServer, flags: &[&str]) -> (Source, Process) {
         (reader.join().unwrap(), writer)
     });
     let (records_in, records_out) = std::io::pipe().unwrap();
-    let command =
-        record_server::command(&[&["--url", &server.url(), "--parallel", "8"], flags].concat());
+    let command = record_server::command(&["--url", &server.url(), "--parallel", "8"]);
     let destination = Process::between(command, records_in.into(), acks_out.into());
-    let flags = ["--ack", "--key", "header:X-Key", "--consumer-timeout", "100ms"];
+    let flags = [&["--ack", "--key", "header:X-Key"], flags].concat();
     let ends: (Stdio, Stdio) = (acks_in.into(), records_out.into());
     (Source::between(0, &flags, ends), destination)
 }
@@ -92,7 +91,7 @@ fn a_refused_record_ends_both_commands_and_is_not_confirmed() {
         b"bad" => Reply::Status(400),
         _ => Reply::Status(201),
     });
-    let (source, destination) = piped(&server, &[]);
+    let (source, destination) = piped(&server, &["--consumer-timeout", "1s"]);
     assert_eq!(sent(&source, "k", "good").response().status(), 201);
     let answer = sent(&source, "k", "bad").response();
     assert_eq!(answer.status(), 503, "{}", answer.text());
