@@ -43,6 +43,7 @@ impl TlsSettings {
         Ok(())
     }
 
+    #[allow(clippy::unused_self, reason = "the signature is that of the feature")]
     pub(super) fn adopt(&mut self, _: Self, _: &Self) -> Vec<&'static str> {
         Vec::new()
     }

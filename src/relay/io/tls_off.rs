@@ -100,6 +100,11 @@ pub enum Refusal {
 
 #[allow(clippy::unused_self, missing_docs, clippy::missing_errors_doc, reason = "never called")]
 impl KernelTls {
+    #[allow(
+        clippy::boxed_local,
+        clippy::needless_pass_by_value,
+        reason = "the signature is that of the feature"
+    )]
     pub fn take(session: Box<TlsSession>, _: &Socket) -> Result<Self, Refusal> {
         match *session {}
     }
