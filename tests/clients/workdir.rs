@@ -114,7 +114,7 @@ impl Workdir {
     /// `curl` without a configuration file, and with a timeout.
     pub(crate) fn curl(&self, arguments: &[&str]) -> Process {
         let mut command = self.other_command("curl");
-        command.args(["-q", "-sS", "--noproxy", "*", "--max-time", "30"]).args(arguments);
+        command.args(["-q", "-sS", "--noproxy", "*", "--max-time", "60"]).args(arguments);
         Process::start(command)
     }
 

@@ -40,7 +40,7 @@ impl Slow {
 }
 
 fn curl(arguments: &[&str]) -> Vec<String> {
-    let quiet = ["curl", "-q", "-sS", "--noproxy", "*", "--max-time", "30"];
+    let quiet = ["curl", "-q", "-sS", "--noproxy", "*", "--max-time", "120"];
     quiet.iter().chain(arguments).map(|argument| (*argument).to_owned()).collect()
 }
 

@@ -237,7 +237,7 @@ fn curl_sends_a_token_as_a_password() {
     let relay = Relay::start(&["--tokens", tokens.path()]);
     let status = |credentials: &str| {
         let mut command = Command::new("curl");
-        command.args(["-q", "-sS", "--noproxy", "*", "--max-time", "30", "-u", credentials]);
+        command.args(["-q", "-sS", "--noproxy", "*", "--max-time", "60", "-u", credentials]);
         command.args(["-o", "/dev/null", "-w", "%{http_code}", "-X", "POST"]);
         let output = command.arg(relay.url("/stream")).output().expect("curl");
         String::from_utf8(output.stdout).expect("UTF-8")

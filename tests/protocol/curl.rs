@@ -11,7 +11,7 @@ use tempfile::TempDir;
 /// `curl` without a configuration file and a proxy, and with a timeout.
 fn curl(directory: &TempDir, arguments: &[&str]) -> Command {
     let mut command = Command::new("curl");
-    command.args(["-q", "-sS", "--noproxy", "*", "--max-time", "30"]).args(arguments);
+    command.args(["-q", "-sS", "--noproxy", "*", "--max-time", "60"]).args(arguments);
     command.current_dir(directory.path()).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command

@@ -28,7 +28,7 @@ impl Front {
     /// `curl` without a configuration file, that trusts this proxy.
     pub(crate) fn curl(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("curl");
-        command.args(["-q", "-sS", "--noproxy", "*", "--max-time", "50", "--cacert"]);
+        command.args(["-q", "-sS", "--noproxy", "*", "--max-time", "60", "--cacert"]);
         command.arg(self.authority()).args(arguments);
         command.current_dir(self.directory()).stdin(Stdio::null());
         command
