@@ -118,7 +118,7 @@ fn an_agent_that_does_not_respond_in_time_is_a_gateway_timeout() {
 
 #[test]
 fn agent_timeout_applies_to_the_head_only() {
-    let mut called = Called::start(&["--agent-timeout", "1s"], Dialect::V1);
+    let mut called = Called::start(&["--agent-timeout", "3s"], Dialect::V1);
     called.agent.respond_head(called.number, &ok(4), false);
     assert_eq!(called.client.head().status, 200);
     let other = called.relay.connect();

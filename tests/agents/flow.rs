@@ -88,7 +88,7 @@ fn an_upload_is_paused_while_the_agent_does_not_consume_it() {
 #[test]
 fn a_silent_agent_is_disconnected_and_its_calls_fail() {
     for dialect in crate::agent::DIALECTS {
-        let relay = Relay::start(&["--agent-heartbeat", "100ms"]);
+        let relay = Relay::start(&["--agent-heartbeat", "1s"]);
         let mut agent = Agent::connect(&relay, dialect, Value::Null);
         let mut client = relay.connect();
         client.ask(&ask("GET", &agent.path()));

@@ -66,7 +66,7 @@ fn agents_are_listed_on_the_admin_listener_only() {
 
 #[test]
 fn connects_and_disconnects_are_sent_as_events() {
-    let relay = Relay::start(&[&TRUSTING[..], &["--agent-heartbeat", "100ms"]].concat());
+    let relay = Relay::start(&[&TRUSTING[..], &["--agent-heartbeat", "1s"]].concat());
     let mut subscriber = relay.connect();
     subscriber.ask(&ask("GET", "/socket/events"));
     assert_eq!(subscriber.head().get("Content-Type"), Some("text/event-stream"));

@@ -196,7 +196,7 @@ fn a_sender_that_pauses_is_named_as_the_limit() {
 #[test]
 fn an_expired_link_is_explained_while_the_relay_remembers_it_and_later() {
     let Some(browser) = browser() else { return };
-    let (relay, page) = (Relay::start(&["--ttl", "1s"]), browser.page());
+    let (relay, page) = (Relay::start(&["--ttl", "5s"]), browser.page());
     let id = relay.create();
     page.open(&receive_page(&relay, &id));
     page.await_state("TIMEOUT_NO_SRC_NO_DST");

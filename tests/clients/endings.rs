@@ -213,9 +213,9 @@ fn a_stream_that_no_other_side_joins_times_out() {
     let relay = Relay::start(&[]);
     let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", "abc");
-    let id = relay.create_with(&json!({ "ttl_seconds": 1 }));
+    let id = relay.create_with(&json!({ "ttl_seconds": 3 }));
     let receiving = there.start(&["receive", &id]);
-    let (sending, sent) = here.start_sending(&["a", "--ttl", "1s"]);
+    let (sending, sent) = here.start_sending(&["a", "--ttl", "3s"]);
     assert_ended("send", &sending.finish(), 3, "retry");
     assert_ended("receive", &receiving.finish(), 3, "retry");
     relay.await_state(&id, "TIMEOUT_NO_SRC");

@@ -85,7 +85,7 @@ fn a_private_stream_is_received_with_its_link_only() {
     assert!(status.contains(r#""receipt":"confirmed""#), "{status}");
     assert_eq!(there.read("b"), b"hello");
 
-    let sending = here.start(&["send", "a", "--private", "--ttl", "1s"]);
+    let sending = here.start(&["send", "a", "--private", "--ttl", "1m"]);
     let page = eventually("the link", || {
         let printed = sending.stderr();
         printed.lines().find(|line| line.contains("/s/")).map(|line| line.trim().to_owned())

@@ -194,8 +194,7 @@ fn interrupted_requests_are_logged_with_their_outcome() {
 #[test]
 fn a_timeout_is_logged_with_the_wait() {
     let log = Log::new();
-    let relay =
-        log.relay(&["--ttl", "100ms", "--access-log-format", "%m %s %{outcome}X %{wait_ms}X"]);
+    let relay = log.relay(&["--ttl", "2s", "--access-log-format", "%m %s %{outcome}X %{wait_ms}X"]);
     let id = relay.create();
     let get = relay.exchange(&ask("GET", &format!("/stream/{id}")));
     assert_eq!(get.status(), 504);
@@ -206,7 +205,7 @@ fn a_timeout_is_logged_with_the_wait() {
 #[test]
 fn requests_refused_by_the_parser_or_a_limit_are_logged() {
     let log = Log::new();
-    let flags = ["--max-connections", "2", "--max-head", "1KiB", "--header-timeout", "100ms"];
+    let flags = ["--max-connections", "2", "--max-head", "1KiB", "--header-timeout", "1s"];
     let relay = log.relay(&flags);
     let head = |bytes: &[u8]| {
         let mut wire = relay.connect();

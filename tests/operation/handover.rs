@@ -218,7 +218,7 @@ fn the_sides_at_a_path_meet_again_in_the_new_process() {
 
 #[test]
 fn the_ttl_continues_in_the_new_process() {
-    let mut line = Lineage::start(&["--ttl", "500ms"]);
+    let mut line = Lineage::start(&["--ttl", "2s"]);
     let id = line.first.create();
     line.hand_over();
     line.first.await_state(&id, "TIMEOUT_NO_SRC_NO_DST");
@@ -438,7 +438,7 @@ fn a_new_process_that_fails_to_start_changes_nothing() {
         ),
     ] {
         let installation = Installation::new();
-        let mut line = Lineage::of_program(&installation.path(), &["--handover-timeout", "500ms"]);
+        let mut line = Lineage::of_program(&installation.path(), &["--handover-timeout", "3s"]);
         let mut pair = line.first.pair(Framing::Chunked);
         pair.pass_first(b"hello");
         let waiting = line.first.create();

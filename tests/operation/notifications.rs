@@ -152,7 +152,7 @@ type End = fn(&Relay, &str);
 #[test]
 fn each_ending_is_notified_once_with_the_status_and_a_signature() {
     let (secret, receiver) = (Secret::new(), Receiving::answering(&["204 No Content"]));
-    let relay = Observed::start(&[&secret.flags()[..], &["--ttl=1s"]].concat());
+    let relay = Observed::start(&[&secret.flags()[..], &["--ttl=3s"]].concat());
     let endings: [(&str, End); 3] = [
         ("FINISHED", |relay, id| {
             let mut source = relay.connect();

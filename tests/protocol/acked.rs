@@ -152,7 +152,7 @@ fn a_destination_that_leaves_with_bytes_on_their_way_fails_the_upload() {
 
 #[test]
 fn a_destination_that_acknowledges_nothing_for_the_idle_timeout_fails_the_upload() {
-    let relay = Relay::start(&["--idle-timeout", "300ms"]);
+    let relay = Relay::start(&["--idle-timeout", "1s"]);
     let mut pair = held(&relay, LENGTH, |get| get);
     let wanted = (502, "StreamDestinationError", Some("Stream destination raised an error"));
     assert_error("stalled", &pair.source.response(), wanted);

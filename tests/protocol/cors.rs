@@ -71,7 +71,7 @@ fn a_page_of_an_allowed_origin_reads_errors() {
         assert_eq!(answer.status(), status, "{name}: {}", answer.text());
         assert_readable(name, &answer.head);
     }
-    let slow = Relay::start(&[ONE, &["--header-timeout", "100ms"]].concat());
+    let slow = Relay::start(&[ONE, &["--header-timeout", "1s"]].concat());
     let mut wire = slow.connect();
     wire.send(format!("GET /ping HTTP/1.1\r\nOrigin: {APP}\r\n"));
     let answer = wire.response();

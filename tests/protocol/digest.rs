@@ -214,7 +214,7 @@ fn the_digest_is_shown_only_after_the_complete_upload() {
 
 #[test]
 fn an_unfinished_stream_has_no_digest() {
-    let relay = Relay::start(&["--ttl", "1s"]);
+    let relay = Relay::start(&["--ttl", "3s"]);
     let check = |id: &str, state: &str| {
         let status = relay.await_state(id, state);
         assert_eq!(status.get("repr_digest"), None, "{state}");

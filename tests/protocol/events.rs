@@ -216,7 +216,7 @@ fn an_upload_may_be_named_events() {
 
 #[test]
 fn reports_and_timeouts_are_events() {
-    let relay = Relay::start(&["--ttl", "1s"]);
+    let relay = Relay::start(&["--ttl", "3s"]);
     let id = relay.create();
     let mut subscriber = Subscriber::of(&relay, &id);
     subscriber.until_state("CREATED");
@@ -253,7 +253,7 @@ fn not_every_byte_is_an_event() {
 
 #[test]
 fn comments_keep_a_follower_connected_beyond_the_keep_alive_timeout() {
-    let relay = Relay::start(&["--event-keep-alive", "100ms", "--keep-alive-timeout", "250ms"]);
+    let relay = Relay::start(&["--event-keep-alive", "300ms", "--keep-alive-timeout", "1s"]);
     let id = relay.create();
     let mut subscriber = Subscriber::of(&relay, &id);
     subscriber.until_state("CREATED");
@@ -466,7 +466,7 @@ fn curl_follows_a_stream() {
     let relay = Relay::start(&[]);
     let id = relay.create();
     let mut curl = Command::new("curl");
-    curl.args(["-q", "-sSN", "--noproxy", "*", "--max-time", "30", &relay.url(&events(&id))]);
+    curl.args(["-q", "-sSN", "--noproxy", "*", "--max-time", "60", &relay.url(&events(&id))]);
     let curl = Process::start(curl);
     eventually("the first event", || curl.stdout().ends_with("\n\n").then_some(()));
     let _source = relay.waiting_source(&id, Framing::Length(5));

@@ -68,7 +68,7 @@ fn they_precede_100_continue_and_the_response() {
 
 #[test]
 fn a_client_that_may_take_them_for_the_response_gets_none_unless_it_expects_100_continue() {
-    let relay = Relay::start(&[&HEARTBEAT[..], &["--ttl", "600ms"]].concat());
+    let relay = Relay::start(&[&HEARTBEAT[..], &["--ttl", "3s"]].concat());
     let requests: [fn(Ask) -> Ask; 3] = [
         |ask| ask,
         |ask| ask.named().http10(),

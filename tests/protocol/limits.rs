@@ -201,7 +201,7 @@ fn lingering_connections_are_bounded() {
 
 #[test]
 fn half_closed_connections_are_closed() {
-    let relay = Relay::start(&["--keep-alive-timeout", "300ms"]);
+    let relay = Relay::start(&["--keep-alive-timeout", "1s"]);
     let mut wire = relay.connect();
     wire.finish_sending();
     wire.expect_end();

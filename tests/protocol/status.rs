@@ -108,7 +108,7 @@ fn a_finished_stream_has_no_error_and_counts_every_byte() {
 
 #[test]
 fn a_failed_stream_has_an_error() {
-    let relay = Relay::start(&["--ttl", "1s"]);
+    let relay = Relay::start(&["--ttl", "3s"]);
     let check = |id: &str, state: &str, name: &str| {
         let status = relay.await_state(id, state);
         assert_shape(&status, true, true);
@@ -216,7 +216,7 @@ const MANY: usize = 4_000;
 
 #[test]
 fn a_truncated_close_delimited_list_never_looks_complete() {
-    let flags = ["--keep-alive-timeout", "300ms", "--max-unjoined-streams-per-address", "0"];
+    let flags = ["--keep-alive-timeout", "1s", "--max-unjoined-streams-per-address", "0"];
     let relay = Relay::start(&[&crate::support::TRUSTING[..], &flags].concat());
     let before = relay.descriptors();
     let headers = json!({ "download_headers": { "X-Pad": "p".repeat(60_000) } }).to_string();
@@ -272,7 +272,7 @@ fn a_long_list_is_streamed_to_a_slow_reader_while_others_are_served() {
 
 #[test]
 fn a_late_client_gets_the_outcome_of_the_stream() {
-    let relay = Relay::start(&["--ttl", "1s"]);
+    let relay = Relay::start(&["--ttl", "3s"]);
     let used = {
         let mut pair = relay.pair(Framing::Length(1));
         pair.pass_first(b"x");

@@ -338,7 +338,7 @@ fn a_head_may_be_split_at_every_byte() {
 
 #[test]
 fn a_slow_head_times_out() {
-    let relay = Relay::start(&["--header-timeout", "300ms"]);
+    let relay = Relay::start(&["--header-timeout", "1s"]);
     for start in ["G", "GET /ping HTTP/1.1\r\n", "GET /ping HTTP/1.1\r\nHost: a\r\nX-A: b\r\n\r"] {
         let mut wire = relay.connect();
         wire.send(start);
@@ -354,7 +354,7 @@ fn a_slow_head_times_out() {
 
 #[test]
 fn an_idle_connection_is_closed_without_a_response() {
-    let relay = Relay::start(&["--keep-alive-timeout", "300ms"]);
+    let relay = Relay::start(&["--keep-alive-timeout", "1s"]);
     let mut wire = relay.connect();
     for _ in 0..2 {
         assert_eq!(wire.exchange(&ask("GET", "/ping")).status(), 200);

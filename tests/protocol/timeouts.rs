@@ -59,7 +59,7 @@ fn a_busy_transfer_never_counts_as_stalled() {
 
 #[test]
 fn a_source_without_a_destination_times_out() {
-    let relay = Relay::start(&["--ttl", "1s"]);
+    let relay = Relay::start(&["--ttl", "2s"]);
     let rows = [
         ("nothing sent", Framing::Length(10), &b""[..]),
         ("some sent", Framing::Length(1 << 20), b"hello"),
@@ -77,7 +77,7 @@ fn a_source_without_a_destination_times_out() {
 
 #[test]
 fn a_source_waiting_for_100_continue_times_out() {
-    let relay = Relay::start(&["--ttl", "1s"]);
+    let relay = Relay::start(&["--ttl", "2s"]);
     let id = relay.create();
     let put = Framing::Length(10).put(&id).field("Expect", "100-continue");
     assert_error("no 100 before", &relay.exchange(&put), EXPIRED);
@@ -85,7 +85,7 @@ fn a_source_waiting_for_100_continue_times_out() {
 
 #[test]
 fn a_destination_without_a_source_times_out() {
-    let relay = Relay::start(&["--ttl", "1s"]);
+    let relay = Relay::start(&["--ttl", "2s"]);
     for old in [false, true] {
         let id = relay.create();
         let get = ask("GET", &format!("/stream/{id}"));
@@ -109,12 +109,12 @@ fn create_for(relay: &Relay, ttl_s: u64) -> String {
 fn a_stream_waits_for_its_requested_ttl() {
     let relay = Relay::start(&["--ttl", "200ms"]);
     let long_lived = create_for(&relay, 600);
-    let brief = create_for(&relay, 1);
+    let brief = create_for(&relay, 3);
     let mut source = relay.waiting_source(&brief, Framing::Length(5));
     let usual = relay.create();
     relay.await_state(&usual, "TIMEOUT_NO_SRC_NO_DST");
     assert_eq!(relay.status(&long_lived)["state"], "CREATED");
-    assert_error("one second", &source.response(), EXPIRED);
+    assert_error("three seconds", &source.response(), EXPIRED);
     assert_eq!(relay.status(&brief)["state"], "TIMEOUT_NO_DST");
     let mut destination = relay.waiting_destination(&long_lived);
     assert_uploaded(&relay.exchange(&Framing::Length(5).put(&long_lived).raw_body(b"hello")));
@@ -131,7 +131,7 @@ fn a_ttl_below_the_default_ends_earlier() {
 
 #[test]
 fn a_report_is_kept_for_the_ttl_of_its_stream() {
-    let relay = Relay::start(&["--ttl", "200ms"]);
+    let relay = Relay::start(&["--ttl", "2s"]);
     let (long_lived, usual) = (create_for(&relay, 600), relay.create());
     for id in [&long_lived, &usual] {
         assert_eq!(relay.report(id).status(), 200);
@@ -143,7 +143,7 @@ fn a_report_is_kept_for_the_ttl_of_its_stream() {
 
 #[test]
 fn the_ttl_does_not_end_a_running_transfer() {
-    let relay = Relay::start(&["--ttl", "1s"]);
+    let relay = Relay::start(&["--ttl", "2s"]);
     let mut pair = relay.pair(Framing::Length(20));
     pair.pass_first(b"0123456789");
     let later = relay.create();
@@ -156,7 +156,7 @@ fn the_ttl_does_not_end_a_running_transfer() {
 
 #[test]
 fn the_ttl_does_not_end_a_pair_without_data() {
-    let relay = Relay::start(&["--ttl", "1s"]);
+    let relay = Relay::start(&["--ttl", "2s"]);
     let mut pair = relay.pair(Framing::Chunked);
     let later = relay.create();
     relay.await_state(&later, "TIMEOUT_NO_SRC_NO_DST");

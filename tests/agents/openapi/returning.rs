@@ -50,7 +50,7 @@ fn a_killed_agent_regains_its_name_at_once() {
 /// A call by curl, from the network of the relay; the last line it prints is the status.
 fn call(line: &Line, relay: &Relay, path: &str) -> Process {
     let url = relay.url(path);
-    let words = ["curl", "-q", "-sS", "-N", "-w", "%{http_code}", "--max-time", "20", &url];
+    let words = ["curl", "-q", "-sS", "-N", "-w", "%{http_code}", "--max-time", "60", &url];
     Process::start(command_in_namespace(&line.near, &words.map(str::to_owned)))
 }
 
@@ -58,11 +58,11 @@ fn call(line: &Line, relay: &Relay, path: &str) -> Process {
 fn cut_and_restore(service: &Service, line: &Line, end: &str) {
     let serve = ["serve", "--listen", "127.0.0.1:0", "--listen", "192.0.2.1:0"];
     let serve =
-        [&[env!("CARGO_BIN_EXE_rdv")], &serve[..], &["--open-agents", "--agent-heartbeat", "1s"]]
+        [&[env!("CARGO_BIN_EXE_rdv")], &serve[..], &["--open-agents", "--agent-heartbeat", "3s"]]
             .concat();
     let serve: Vec<_> = serve.into_iter().map(str::to_owned).collect();
     let relay = Relay::from_command(command_in_namespace(&line.near, &serve), 2);
-    let flags = ["--heartbeat", "1s", "--connect-timeout", "1s", "--tunnels", "2"];
+    let flags = ["--heartbeat", "3s", "--connect-timeout", "1s", "--tunnels", "2"];
     let agent = exposing(service, relay.addresses()[1], &flags);
     let agent = Process::start(command_in_namespace(&line.far, &agent));
     eventually("the URL is printed", || agent.stdout().ends_with("/api/store\n").then_some(()));

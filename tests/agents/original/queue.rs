@@ -69,7 +69,7 @@ fn the_rest_of_an_answer_whose_client_left_is_dropped_before_the_next_request() 
 
 #[test]
 fn the_queue_is_bounded_in_number_and_time() {
-    let relay = Relay::start(&["--max-agent-requests", "2", "--agent-timeout", "1s"]);
+    let relay = Relay::start(&["--max-agent-requests", "2", "--agent-timeout", "3s"]);
     let mut original = Original::start(relay.address());
     let mut first = asking(&relay, "/wait");
     original.await_event("asked", 1);

@@ -34,7 +34,7 @@ fn it_returns_to_a_relay_that_was_drained_or_stopped() {
 
 #[test]
 fn it_returns_after_a_lost_heartbeat() {
-    let relay = Relay::start(&["--agent-heartbeat", "1s"]);
+    let relay = Relay::start(&["--agent-heartbeat", "3s"]);
     let original = Original::start(relay.address());
     original.process().signal(Signal::SIGSTOP);
     eventually("it is disconnected", || {

@@ -104,7 +104,7 @@ fn a_body_keeps_its_connection_open() {
 fn a_silent_peer_is_detected_by_the_heartbeat() {
     for (name, dialect) in [("text", Dialect::Text), ("v1", Dialect::V1)] {
         let server = SocketServer::builder()
-            .with_heartbeat(Duration::from_millis(200))
+            .with_heartbeat(Duration::from_secs(1))
             .with_heartbeat_data(b"there?")
             .bind("127.0.0.1:0")
             .expect("a server");
@@ -131,7 +131,7 @@ fn handlers_are_called_for_pings_and_pongs() {
         let (request, pings) = channel();
         let (answered, received) = channel();
         let server = SocketServer::builder()
-            .with_heartbeat(Duration::from_millis(200))
+            .with_heartbeat(Duration::from_secs(1))
             .with_heartbeat_data(b"there?")
             .with_pong_handler(move |payload| answered.send(payload.to_vec()).unwrap_or_default())
             .bind("127.0.0.1:0")

@@ -47,7 +47,7 @@ fn concurrent_requests_are_bounded() {
 
 #[test]
 fn requests_stop_counting_after_every_kind_of_end() {
-    let flags = ["--max-concurrent", "2", "--ttl", "300ms", "--header-timeout", "300ms"];
+    let flags = ["--max-concurrent", "2", "--ttl", "2s", "--header-timeout", "2s"];
     let relay = Relay::start(&flags);
     // One of the two slots is always in use.
     let waits_long = relay.create_with(&json!({ "ttl_seconds": 3600 }));

@@ -19,7 +19,7 @@ fn check(url: &str, flags: &[&[&str]]) {
     let config = file("schemathesis.toml");
     let mut command = Command::new(installed.join("bin/schemathesis"));
     command.arg("--config-file").arg(config).args(["--no-color", "run", "--warnings", "off"]);
-    command.args("--continue-on-failure --request-timeout 5 --report json".split(' '));
+    command.args("--continue-on-failure --request-timeout 30 --report json".split(' '));
     command.args(["--report-json-path", "report.json"]).args(flags.concat());
     command.arg(format!("{url}/openapi.json")).current_dir(scene.path());
     let printed = run(&mut command);

@@ -156,7 +156,7 @@ fn put_with_expectation(value: &str) -> crate::support::Ask {
 
 #[test]
 fn a_side_alone_is_answered_after_its_waiting_time() {
-    let relay = Relay::start(&[PATHS, "--ttl", "100ms", "--max-ttl", "1s"]);
+    let relay = Relay::start(&[PATHS, "--ttl", "100ms", "--max-ttl", "3s"]);
     for request in [ask("GET", "/p/a"), ask("PUT", "/p/a").length(5)] {
         let mut side = waiting(&relay, &request, "/p/a");
         relay.await_turn();

@@ -206,7 +206,7 @@ fn a_half_closed_source_outlasts_a_destination_disconnect() {
 
 #[test]
 fn a_side_left_alone_after_the_ttl_is_answered_504() {
-    with_relay(&["--ttl", "1s"], |relay| {
+    with_relay(&["--ttl", "3s"], |relay| {
         let expired = (504, "SessionTimeoutError", None);
         for framing in framings(5) {
             let mut left = relay.pair(framing);

@@ -56,7 +56,7 @@ fn a_client_lost_within_its_head_does_not_join() {
 
 #[test]
 fn a_client_that_stalls_within_its_head_does_not_join() {
-    with_relay(&["--header-timeout", "300ms"], |relay| {
+    with_relay(&["--header-timeout", "1s"], |relay| {
         for source_waits in [true, false] {
             fail_within_head(relay, Framing::Chunked, source_waits, |mut short| {
                 assert_error("stalled", &short.response(), (408, "RequestTimeoutError", None));
@@ -123,7 +123,7 @@ fn either_side_may_reconnect_a_hundred_times() {
 
 #[test]
 fn the_ttl_starts_at_the_creation_despite_disconnects() {
-    with_relay(&["--ttl", "1s"], |relay| {
+    with_relay(&["--ttl", "3s"], |relay| {
         let id = relay.create();
         drop(relay.waiting_source(&id, Framing::Chunked));
         relay.await_state(&id, "CREATED");

@@ -67,7 +67,7 @@ fn records_and_the_access_log_must_be_separate_files() {
 #[test]
 fn pushes_and_refusals_are_counted() {
     let place = Place::new();
-    let flags = ["--max-body", "1KiB", "--queue", "1", "--consumer-timeout", "300ms"];
+    let flags = ["--max-body", "1KiB", "--queue", "1", "--consumer-timeout", "3s"];
     let source =
         SourceProcess::start(&[&ADMIN[..], &flags, &["--output", &place.socket()]].concat());
     let listener = place.listen();

@@ -26,8 +26,7 @@ fn records_wait_for_a_reader_of_the_fifo() {
 fn the_reader_of_a_fifo_may_be_replaced() {
     let place = Place::new();
     place.make_fifo();
-    let source =
-        SourceProcess::start(&["--output", &place.output(), "--consumer-timeout", "300ms"]);
+    let source = SourceProcess::start(&["--output", &place.output(), "--consumer-timeout", "2s"]);
     let mut reader = place.read_fifo();
     assert_eq!(source.post("one").status(), 201);
     assert_eq!(text(&reader.line()), "one");

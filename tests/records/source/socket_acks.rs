@@ -126,7 +126,7 @@ fn a_slow_consumer_times_out_and_may_continue_later() {
     let place = Place::new();
     let listener = place.listen();
     let source =
-        SourceProcess::start(&["--ack", "--ack-timeout", "300ms", "--output", &place.socket()]);
+        SourceProcess::start(&["--ack", "--ack-timeout", "3s", "--output", &place.socket()]);
     let mut consumer = accept(&listener);
     assert_busy("slow", &source.post("x"), "did not accept this record in time");
     let late = consumer.line();

@@ -102,7 +102,7 @@ fn unacknowledged_records_are_redelivered_to_the_next_consumer() {
 fn a_record_whose_sender_timed_out_is_still_delivered() {
     let spool = Spool::new();
     let listener = spool.place().listen();
-    let source = spool.start(&["--ack", "--ack-timeout", "300ms"]);
+    let source = spool.start(&["--ack", "--ack-timeout", "3s"]);
     let mut first = accept(&listener);
     assert_busy("no acknowledgement", &source.post("x"), "did not accept this record in time");
     let line = first.line();

@@ -73,7 +73,7 @@ fn invalid_acknowledgements_are_logged_and_ignored() {
 
 #[test]
 fn a_record_not_acknowledged_in_time_is_not_confirmed() {
-    let (source, mut input) = SourceProcess::with_ack_input(&["--ack-timeout", "300ms"]);
+    let (source, mut input) = SourceProcess::with_ack_input(&["--ack-timeout", "3s"]);
     assert_busy("no acknowledgement", &source.post("x"), "did not accept this record in time");
     let late = acknowledgement(&source.lines(1)[0]);
     input.write_all(late.as_bytes()).expect("an open pipe");
