@@ -165,6 +165,14 @@ fn a_port_served_by_a_relay_is_ok() {
 }
 
 #[test]
+fn a_port_served_by_a_relay_that_requires_the_proxy_protocol_is_ok() {
+    let relay = Relay::start(&["--proxy-protocol", "required"]);
+    let address = relay.address().to_string();
+    let finished = doctor(&["--listen", &address]);
+    assert_line(&finished, "listen", "ok", &[&address, env!("CARGO_PKG_VERSION")]);
+}
+
+#[test]
 fn a_port_in_use_by_another_program_is_bad() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = silent.local_addr().expect("an address").to_string();

@@ -3,7 +3,7 @@
 use crate::ops::doctor::network::Port;
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -12,6 +12,9 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Maximum answer size: the expected answers are smaller.
 const ANSWER_MAX: u64 = 4096;
+
+/// A header of the PROXY protocol, version 1, that declares no address.
+const UNKNOWN_PEER: &str = "PROXY UNKNOWN\r\n";
 
 /// Binds as a relay does, but never listens, so that no client connects to the doctor.
 pub(super) fn check(address: SocketAddr) -> Port {
@@ -38,12 +41,14 @@ fn bind(address: SocketAddr) -> io::Result<()> {
 /// `None` for anything else.
 fn relay(address: SocketAddr) -> Option<String> {
     const NAME: &str = env!("CARGO_PKG_NAME");
-    let mut socket = TcpStream::connect_timeout(&reachable(address), TIMEOUT).ok()?;
-    socket.set_read_timeout(Some(TIMEOUT)).ok()?;
-    socket.set_write_timeout(Some(TIMEOUT)).ok()?;
-    socket.write_all(b"GET /version HTTP/1.0\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    socket.take(ANSWER_MAX).read_to_string(&mut answer).ok()?;
+    let answer = match ask(address, "") {
+        Ok(answer) if !answer.is_empty() => answer,
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            return None;
+        }
+        // A relay that requires the PROXY protocol closes connections without its header.
+        Ok(_) | Err(_) => ask(address, UNKNOWN_PEER).ok()?,
+    };
     let (head, body) = answer.split_once("\r\n\r\n")?;
     // A port for HTTPS or agents, or one that redirects, refuses the request as only a relay does.
     if head.contains("\r\nRdv-Error: ") {
@@ -52,6 +57,17 @@ fn relay(address: SocketAddr) -> Option<String> {
     let about: serde_json::Value = serde_json::from_str(body).ok()?;
     (about["name"] == NAME).then_some(())?;
     Some(format!("{NAME} {}", about["version"].as_str()?))
+}
+
+/// Returns the answer to a request for the version, after this header.
+fn ask(address: SocketAddr, header: &str) -> io::Result<String> {
+    let mut socket = TcpStream::connect_timeout(&reachable(address), TIMEOUT)?;
+    socket.set_read_timeout(Some(TIMEOUT))?;
+    socket.set_write_timeout(Some(TIMEOUT))?;
+    socket.write_all(format!("{header}GET /version HTTP/1.0\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    socket.take(ANSWER_MAX).read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 /// Returns an address at which a listener on all addresses can be reached.
