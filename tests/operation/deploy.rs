@@ -104,6 +104,23 @@ fn every_packaged_file_exists_or_is_generated() {
 }
 
 #[test]
+fn the_installed_readme_links_to_installed_files() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
+    let links = readme.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+    let assets = assets();
+    for link in links.filter(|link| !link.is_empty() && !link.contains("://")) {
+        let (folder, name) = link.rsplit_once('/').unwrap_or(("", link));
+        let kind = name.rsplit('.').next().expect("a kind");
+        let (all, target) = (format!("{folder}/*.{kind}"), format!("usr/share/doc/rdv/{folder}"));
+        let is_there = assets.iter().any(|(source, there)| {
+            (source == link || *source == all)
+                && there.trim_end_matches('/') == target.trim_end_matches('/')
+        });
+        assert!(is_there, "{link}");
+    }
+}
+
+#[test]
 fn conffiles_are_packaged() {
     let table = cargo_deb();
     for file in table["conf-files"].as_array().expect("conf-files") {
