@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 
 use crate::source::consumer::{Lines, Place, accept};
 use crate::source::process::{SourceProcess, assert_busy, text};
-use crate::support::{ADMIN, ClosedPort, DISCONNECTS, Wire, ask};
+use crate::support::{ADMIN, ClosedPort, DISCONNECTS, Wire, ask, eventually};
 
 /// More than a pipe holds.
 const MORE_THAN_A_PIPE: usize = 200_000;
@@ -31,7 +31,8 @@ fn waiting_records_are_delivered_before_the_exit() {
         half.expect_continue();
         source.signal(signal);
         source.await_stderr(": draining");
-        assert!(std::net::TcpStream::connect(address).is_err(), "no further sender connects");
+        // The log has it first.
+        eventually("no further sender connects", || std::net::TcpStream::connect(address).err());
         wire.assert_silent();
         half.send("ha");
         let mut consumer = accept(&place.listen());
