@@ -218,7 +218,7 @@ fn stalled_readers_leave_the_pipes_to_streams_that_move() {
                 Framing::Chunked => chunks(content, &[64 << 10]),
                 Framing::Length(_) => content.to_vec(),
             };
-            let mut pair = relay.pair(framing);
+            let mut pair = relay.narrow_pair(framing);
             let sent = relay.fill(&mut pair.source, &body);
             assert!(sent < LARGE, "the reader stalls");
             (content, body[sent..].to_vec(), pair)
