@@ -30,6 +30,8 @@ pub enum Busy {
     AgentRequests,
     /// Idle tunnels of an agent, for an upgrade.
     AgentTunnels,
+    /// Connections on their way to one worker (`--workers`).
+    Worker,
     /// New streams: an operator suspended the relay.
     Suspended,
     /// New work: the relay is about to stop.
@@ -48,7 +50,7 @@ pub enum Busy {
 
 impl Busy {
     /// All variants, in the order of their numbers.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Connections,
         Self::Descriptors,
         Self::RandomBytes,
@@ -61,6 +63,7 @@ impl Busy {
         Self::Agents,
         Self::AgentRequests,
         Self::AgentTunnels,
+        Self::Worker,
         Self::Suspended,
         Self::Stopping,
         Self::Replaced,
@@ -85,6 +88,7 @@ impl Busy {
             Self::Agents => "agents",
             Self::AgentRequests => "agent_requests",
             Self::AgentTunnels => "agent_tunnels",
+            Self::Worker => "worker",
             Self::Suspended => "suspended",
             Self::Stopping => "draining",
             Self::Replaced => "replaced",
@@ -120,6 +124,7 @@ impl Busy {
             Self::Agents => "Agent limit reached (max-agents)",
             Self::AgentRequests => "Request limit of this agent reached (max-agent-requests)",
             Self::AgentTunnels => "The agent has no idle tunnel for an upgrade (max-tunnels)",
+            Self::Worker => "Too many connections wait for one worker of the relay",
             Self::Suspended => "The relay is suspended and accepts no new streams",
             Self::Stopping => "The relay is shutting down",
             Self::Replaced => "Another process has taken over; send the request again",

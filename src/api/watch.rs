@@ -39,14 +39,30 @@ impl Window {
 /// The streams of a window.
 #[derive(Debug, Default)]
 pub struct Rows {
-    /// Each as an object.
-    pub streams: Vec<Value>,
+    /// Each as an object, after its number in the order of creation.
+    pub streams: Vec<(u64, Value)>,
     /// Where the next window begins; `None` after the oldest stream.
     pub next: Option<u64>,
 }
 
-/// Returns the row of a stream.
-pub fn row(stream: &Stream) -> Value {
+impl Rows {
+    /// Joins the windows of several workers, whose streams have a common order.
+    pub fn join(parts: impl IntoIterator<Item = Self>, most: usize) -> Self {
+        let (mut streams, mut more) = (Vec::new(), false);
+        for part in parts {
+            more |= part.next.is_some();
+            streams.extend(part.streams);
+        }
+        streams.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+        more |= streams.len() > most;
+        streams.truncate(most);
+        let next = streams.last().filter(|_| more).map(|(number, _)| *number);
+        Self { streams, next }
+    }
+}
+
+/// Returns the row of a stream, after its number.
+pub fn row(stream: &Stream) -> (u64, Value) {
     let mut row = json!({
         "id": stream.id().to_string(),
         "state": stream.state().name(),
@@ -57,7 +73,7 @@ pub fn row(stream: &Stream) -> Value {
     if let Some(bottleneck) = stream.bottleneck() {
         row["bottleneck"] = super::bottleneck::object(bottleneck);
     }
-    row
+    (stream.sequence(), row)
 }
 
 /// Returns the event: the figures of the relay, its agents, and the rows of a window.
@@ -65,13 +81,33 @@ pub fn event(mut figures: Value, (agents, shown): (usize, &[String]), rows: &Row
     let shown: Vec<Value> =
         shown.iter().filter_map(|agent| serde_json::from_str(agent).ok()).collect();
     figures["agents"] = json!({ "total": agents, "shown": shown });
-    figures["rows"] = json!({ "streams": rows.streams, "next": rows.next });
+    let streams: Vec<&Value> = rows.streams.iter().map(|(_, row)| row).collect();
+    figures["rows"] = json!({ "streams": streams, "next": rows.next });
     sse::event("watch", &figures.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn windows_of_workers_become_one_in_the_order_of_creation() {
+        let part = |numbers: &[u64], next| Rows {
+            streams: numbers.iter().map(|number| (*number, json!(number))).collect(),
+            next,
+        };
+        for (name, parts, most, shown, next) in [
+            ("one", vec![part(&[9, 5, 3], None)], 3, &[9, 5, 3][..], None),
+            ("all fit", vec![part(&[9, 5], None), part(&[7], None)], 3, &[9, 7, 5], None),
+            ("too many", vec![part(&[9, 5], None), part(&[7], None)], 2, &[9, 7], Some(7)),
+            ("more at one", vec![part(&[9], Some(6)), part(&[], None)], 5, &[9], Some(9)),
+            ("none", vec![part(&[], None), part(&[], None)], 5, &[], None),
+        ] {
+            let joined = Rows::join(parts, most);
+            let numbers: Vec<u64> = joined.streams.iter().map(|(number, _)| *number).collect();
+            assert_eq!((&numbers[..], joined.next), (shown, next), "{name}");
+        }
+    }
 
     #[test]
     fn a_window_is_bounded_whatever_is_requested() {

@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use memchr::{memchr, memchr_iter};
 
 use self::common_fields::CommonFields;
+pub use self::kept::KeptHead;
 use self::request_line::{check_visible_target, diagnose, skip_empty_lines};
 use super::fields::Fields;
 use super::framing::Framing;
@@ -15,6 +16,7 @@ use super::reject::Reject;
 use super::target::Target;
 
 mod common_fields;
+mod kept;
 mod request_line;
 
 /// Maximum field lines of a head: twice what a browser behind several proxies sends.

@@ -35,6 +35,7 @@ pub mod tls;
 pub mod tls;
 pub mod tokens;
 pub mod units;
+pub mod worker_count;
 
 pub use admin::{AdminAddress, AdminListen};
 pub use cause::cause;

@@ -7,6 +7,7 @@ use super::metrics::MetricsSettings;
 use super::request_id::RequestIdSettings;
 use super::tls::TlsSettings;
 use super::units::{GIB, KIB, MIB};
+use super::worker_count::WorkerCount;
 use super::{
     HandoverSettings, LoadSettings, NodeSettings, NotifySettings, ProxySettings, SocketSettings,
     TokenSettings, units,
@@ -110,6 +111,11 @@ pub struct Settings {
     /// Maximum open pipes; transfers without a pipe copy; 0: none
     #[arg(long, value_name = "N", default_value = "232", value_parser = units::count(0))]
     pub max_pipes: usize,
+
+    /// Event loops, each a thread with listeners of its own on the same addresses, or auto: one for
+    /// each CPU
+    #[arg(long, value_name = "N|auto", default_value = "1")]
+    pub workers: WorkerCount,
 
     /// Copy through user memory instead of splicing
     #[arg(

@@ -6,35 +6,39 @@
 //! in latches, cleared only on proof. A task still ready after its share goes to the back of the
 //! run queue, and then the wait is zero.
 
+mod arrivals;
 mod dispatch;
+mod figures;
 mod lifecycle;
+mod tokens;
 mod watching;
+mod workers;
 
-use super::admin::{Admin, RelayStatus};
+use super::admin::Admin;
 use super::agents::Agents;
-use super::http1::{self, Http1};
+use super::http1::Http1;
 use super::intake::{Intake, Records, Waker};
-use super::io::{CloseMode, ConnId, Io, ListenerKind, Role, Task, kernel_encrypts};
+use super::io::{CloseMode, ConnId, Io, Role, Task, kernel_encrypts};
 use super::pages::Documents;
 use super::process::{
     AdminListener, Budget, Endpoint, Handover, Inherited, Listeners, Predecessor, Reloader,
-    ShutdownPhase, Signals,
+    Sharing, ShutdownPhase, Signals, deal,
 };
 use super::streams::{Notifier, Streams};
 use super::transfers::{Finished, Owner, Transfers};
-use crate::http::head::RequestHead;
-use crate::ops::cause;
 use crate::ops::doctor::{machine::Machine, pipes};
-use crate::ops::metrics::{ConnPhase, MetricsFormat, RelayStats};
 use crate::ops::{AdminAddress, Configuration, ServiceManager, Settings, Sources};
 use crate::rendezvous::Now;
 use crate::splice::pool::Pool;
+use figures::{Figures, Services};
 use mio::event::Event;
-use mio::{Events, Poll, Token};
+use mio::{Events, Poll};
 use rustix::thread::{ClockId, Timespec, clock_nanosleep_relative};
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
+use tokens::{ADMIN, FIRST_LISTENER, HANDOVER, SIGNALS, WOKEN, no_events};
+use workers::{First, Process, Seed, Worker};
 
 /// Maximum events taken from the kernel at once.
 const EVENTS_MAX: usize = 1024;
@@ -47,19 +51,12 @@ const GATHER_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000 };
 /// at once. The next wait is zero if more are due.
 const TIMEOUTS_PER_TURN: usize = 256;
 
-const SIGNALS: Token = Token(0);
-/// Another thread has something for the loop: a new configuration, or verdicts.
-const WOKEN: Token = Token(1);
-const ADMIN: Token = Token(2);
-const HANDOVER: Token = Token(3);
-const FIRST_LISTENER: usize = 4;
-
 /// A listening relay.
 #[derive(Debug)]
 pub struct EventLoop {
     poll: Poll,
-    // The process.
-    signals: Signals,
+    // The process. Of several workers the first one has these; the others have nothing in them.
+    signals: Option<Signals>,
     reloader: Reloader,
     configuration: Configuration,
     listeners: Listeners,
@@ -84,6 +81,10 @@ pub struct EventLoop {
     intake: Records,
     admin: Admin,
     documents: Documents,
+    /// Its part of several workers.
+    worker: Option<Worker>,
+    /// Of several workers all are done.
+    finishes: bool,
 }
 
 /// Serves until a signal ends it.
@@ -99,12 +100,6 @@ pub fn serve(
     announce(&mut event_loop);
     event_loop.report_ready()?;
     event_loop.run()
-}
-
-/// What cannot be done without a descriptor that the loop needs.
-#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
-fn no_events(error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot wait for events: {}", cause(&error)))
 }
 
 impl EventLoop {
@@ -128,15 +123,14 @@ impl EventLoop {
         }
         // Without a certificate HTTPS would refuse every client: another program may listen.
         let tls = if settings.tls.acceptor().is_some() { inherited.tls } else { Vec::new() };
+        let count = settings.workers.get();
+        let mut hands = deal([inherited.listeners, inherited.agents, tls], count)?.into_iter();
+        let sharing = if count > 1 { Sharing::First } else { Sharing::None };
         let listeners = Listeners::open(
-            [
-                (Endpoint::Public, inherited.listeners, &settings.listen),
-                (Endpoint::Agents, inherited.agents, &settings.sockets.socket_listen),
-                (Endpoint::Tls, tls, &settings.tls.tls_listen),
-            ],
-            settings.congestion_control.as_deref(),
-            poll.registry(),
-            FIRST_LISTENER,
+            hands.next().unwrap_or_default(),
+            [&settings.listen, &settings.sockets.socket_listen, &settings.tls.tls_listen],
+            (settings.congestion_control.as_deref(), sharing),
+            (poll.registry(), FIRST_LISTENER),
         )?;
         let https_port = listeners.addresses(Endpoint::Tls).first().map(SocketAddr::port);
         if settings.tls.http_redirect && https_port.is_none() {
@@ -150,36 +144,60 @@ impl EventLoop {
         let port = listeners.addresses(Endpoint::Public).first().map_or(0, SocketAddr::port);
         let place = (settings.admin.admin_listen.as_ref(), port);
         let admin_listener = AdminListener::open(inherited.admin, place, poll.registry(), ADMIN)?;
-        let loopback = listeners.loopback();
-        let transfers = Transfers::new(pool(&settings));
-        let http1 = Http1::new(&settings);
         let registry = poll.registry().try_clone().map_err(no_events)?;
         let mut io = Io::new(settings, budget.max_connections, registry, now);
         io.journal.open(&io.settings)?;
-        let streams = Streams::new(&io.settings, io.journal.logs())?;
+        let process = Process {
+            signals: Some(signals),
+            reloader,
+            admin_listener,
+            handover,
+            predecessor: inherited.predecessor,
+            manager,
+        };
+        let mut first = Self::assemble(poll, process, (configuration, budget), listeners, io)?;
+        if count > 1 {
+            let waker = first.reloader.waker();
+            let Self { io, streams, listeners, configuration, .. } = &mut first;
+            let others = First { io, streams, listeners, waker, configuration, budget };
+            first.worker = Some(workers::hire(others, hands)?);
+        }
+        Ok(first)
+    }
+
+    fn assemble(
+        poll: Poll,
+        process: Process,
+        (configuration, budget): (Configuration, Budget),
+        listeners: Listeners,
+        io: Io,
+    ) -> io::Result<Self> {
+        let Process { signals, reloader, admin_listener, handover, predecessor, manager } = process;
         Ok(Self {
             poll,
             signals,
             reloader,
             configuration,
+            loopback: listeners.loopback(),
+            https_port: listeners.addresses(Endpoint::Tls).first().map(SocketAddr::port),
             listeners,
             admin_listener,
-            loopback,
-            https_port,
             budget,
             stopping: ShutdownPhase::No,
             notify_until: None,
             handover,
-            predecessor: inherited.predecessor,
+            predecessor,
             manager,
-            io,
-            http1,
-            transfers,
-            streams,
+            http1: Http1::new(&io.settings),
+            transfers: Transfers::new(pool(&io.settings)),
+            streams: Streams::new(&io.settings, io.journal.logs())?,
             agents: Agents::new()?,
             intake: Records::default(),
-            admin: Admin::new(now.monotonic),
+            admin: Admin::new(io.now.monotonic),
             documents: Documents::default(),
+            io,
+            worker: None,
+            finishes: false,
         })
     }
 
@@ -201,6 +219,7 @@ impl EventLoop {
     /// Notifies URLs of ended streams through this notifier.
     pub fn notify_through(&mut self, notifier: Box<dyn Notifier>) {
         self.streams.notifications.send_through(notifier);
+        workers::share_notifications(self.worker.as_mut(), &self.streams.notifications);
     }
 
     /// Returns the addresses it listens on.
@@ -239,8 +258,44 @@ impl EventLoop {
     /// # Errors
     /// When waiting for events fails.
     pub fn run(mut self) -> io::Result<()> {
+        let others = workers::start(self.worker.as_mut(), Self::serve_from)?;
+        self.serve_all()?;
+        workers::join(self.worker.as_ref(), others);
+        self.log_rest();
+        self.handover.finish();
+        self.finish_notifications();
+        Ok(())
+    }
+
+    /// Serves as another worker, until the first one orders its end.
+    fn serve_from(seed: Seed) -> io::Result<()> {
+        let Seed { poll, process, configuration, listeners, io, worker, .. } = seed;
+        let mut event_loop = Self::assemble(poll, process, configuration, listeners, io)?;
+        worker.share_streams(&mut event_loop.streams, &seed.creators);
+        event_loop.streams.notifications = seed.notifications;
+        event_loop.worker = Some(worker);
+        event_loop.serve_all()?;
+        event_loop.log_rest();
+        Ok(())
+    }
+
+    /// Returns the services, and its part of several workers.
+    fn services(&mut self) -> (Services<'_>, Option<&mut Worker>) {
+        let accept_paused = self.listeners.is_paused();
+        let Self { io, transfers, streams, agents, admin, worker, .. } = self;
+        let services = Services { io, transfers, streams, agents, admin, accept_paused };
+        (services, worker.as_mut())
+    }
+
+    /// Whether the loop ends: that of another worker once the first one has ordered it.
+    fn ends(&self) -> bool {
+        let may = self.finishes || self.worker.as_ref().is_none_or(Worker::is_first);
+        self.stopping == ShutdownPhase::Stopped && may
+    }
+
+    fn serve_all(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_MAX);
-        while self.stopping != ShutdownPhase::Stopped {
+        while !self.ends() {
             self.gather();
             match self.poll.poll(&mut events, self.poll_timeout()) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
@@ -248,9 +303,6 @@ impl EventLoop {
             }
             self.turn(&events);
         }
-        self.log_rest();
-        self.handover.finish();
-        self.finish_notifications();
         Ok(())
     }
 
@@ -266,9 +318,13 @@ impl EventLoop {
 
     fn turn(&mut self, events: &Events) {
         self.io.begin_turn(now());
+        if let Some(worker) = &self.worker {
+            worker.begin_turn(&self.io, &mut self.streams, &mut self.agents);
+        }
         for event in events {
             self.notice(event);
         }
+        arrivals::receive(self);
         self.accept();
         self.io.conns.queue.begin_turn();
         while let Some(task) = self.io.conns.queue.pop() {
@@ -289,12 +345,17 @@ impl EventLoop {
         self.reap();
         self.look_after_stopping();
         self.reap();
-        self.admin.update(&self.io, &self.status());
+        let standing = self.services().0.status();
+        self.admin.update(&self.io, &standing);
         if self.admin.is_watched() {
-            watching::show(self);
+            self.show_watchers();
             self.reap();
         }
         self.io.journal.write();
+        let stopping = self.stopping;
+        if let (mut services, Some(worker)) = self.services() {
+            worker.end_turn(&mut services, stopping);
+        }
         self.manager.show_life(self.io.now.monotonic);
         // The only other clock reading: used for this metric alone.
         self.io.journal.metrics.turned(self.io.now.monotonic.elapsed());
@@ -313,6 +374,7 @@ impl EventLoop {
             self.admin_listener.next_deadline(),
             self.admin.next_deadline(),
             self.stopping.deadline(),
+            self.worker.as_ref().and_then(Worker::next_deadline),
             self.manager.next_deadline(),
         ];
         let next = next.into_iter().flatten().min()?;
@@ -430,65 +492,38 @@ impl EventLoop {
             let mut conn = io.conns.free(id);
             io.journal.ended(&mut conn, io.now);
         }
-    }
-
-    /// Returns the phase of a connection, for the metrics.
-    fn phase(&self, id: ConnId) -> ConnPhase {
-        match self.io.conns[id].role {
-            Role::Http(state) => http1::phase(state),
-            Role::Streams(slot) => self.streams.phase(&self.io, id, slot),
-            Role::Agents(slot) => self.agents.phase(slot),
-            Role::Intake(_) => ConnPhase::Pushing,
-            Role::Admin(_) => ConnPhase::Following,
+        if let Some(worker) = &mut self.worker {
+            worker.send_departing(&mut self.io, &mut self.streams, &mut self.agents);
         }
     }
 
-    /// Returns the relay's status for operators.
-    fn status(&self) -> RelayStatus {
-        let streams = self.streams.counts();
-        RelayStatus {
-            streams_active: streams.active,
-            streams_streaming: self.transfers.len(),
-            streams_held: streams.held,
-            accept_paused: self.listeners.is_paused(),
-            pipes_exhausted: !self.io.settings.no_splice && self.transfers.is_out_of_pipes(),
+    /// Shows operators the state of the relay, and their windows of the streams.
+    fn show_watchers(&mut self) {
+        for (slot, window) in self.admin.watchers_due(self.io.now.monotonic) {
+            let (mut services, worker) = self.services();
+            if let Some(worker) = worker {
+                worker.request_rows(slot, window);
+                continue;
+            }
+            let shown = watching::shown(&mut services, window);
+            let figures = services.figures();
+            watching::show(&mut services, (slot, window), vec![shown], figures);
         }
     }
 
-    fn with_standing(&mut self, answer: impl FnOnce(&mut Admin, &mut Io, &RelayStatus)) {
-        let standing = self.status();
-        answer(&mut self.admin, &mut self.io, &standing);
-    }
-
-    /// Answers `GET /metrics`. Its only growing cost is one look at each connection: 0.1 ms for
-    /// 10,000.
-    fn metrics(&mut self, id: ConnId, head: &RequestHead<'_, '_>, read: bool) {
-        let mut connections = [0; ConnPhase::ALL.len()];
-        for conn in self.io.conns.iter().filter(|conn| conn.listener != ListenerKind::Admin) {
-            connections[self.phase(conn.id) as usize] += 1;
-        }
-        let figures = RelayStats {
-            streams: self.streams.counts().tally,
-            connections,
-            pipes: self.transfers.pool.stock(),
-            run_queue: self.io.conns.queue.len(),
-            held_bytes: self.transfers.held_bytes(),
-            max_connections: self.io.max_connections,
-            max_streams: self.io.settings.max_streams,
-            dropped_lines: self.io.journal.dropped_lines(),
-            notifications: self.streams.notifications.counts(),
-            out_of_pipes: self.admin.is_out_of_pipes(),
-            certificate_seconds: self.io.settings.tls.seconds_left(self.io.now.wall_ms / 1000),
-        };
-        let text = self.io.journal.metrics.render(&figures);
-        let form = MetricsFormat::accepted(head.fields.all("Accept"));
-        let text = form.of(text);
-        super::http1::answer::text(&mut self.io, id, form.content_type(), &text, read);
+    /// Returns the figures of all workers.
+    fn figures(&mut self) -> Figures {
+        let (services, worker) = self.services();
+        let others = worker.map_or_else(Vec::new, |worker| worker.published());
+        services.figures().and(&others)
     }
 }
 
+/// The pipes of one worker: each has the same share.
 fn pool(settings: &Settings) -> Pool {
-    Pool::new(pipes::limits(settings, Machine::this().is_exempt_from_pipe_limits()))
+    let mut limits = pipes::limits(settings, Machine::this().is_exempt_from_pipe_limits());
+    limits.max_pipes = limits.max_pipes.div_ceil(settings.workers.get());
+    Pool::new(limits)
 }
 
 #[allow(clippy::disallowed_methods, reason = "the one reading of the clocks a turn")]

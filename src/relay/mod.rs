@@ -24,7 +24,7 @@ mod transfers;
 #[cfg(feature = "fuzzing")]
 pub(crate) use self::{
     agents::{Agent, AgentListing, EventBatches, FrameBudget, HEAD_READ_BYTES, Sessions},
-    http1::{JsonBody, answer::Streamed},
+    http1::{JsonArray, JsonBody, answer::Streamed},
     io::{ConnId, OnFlushed, Output, RunQueue, Task},
     process::ACCEPTS_PER_TURN,
     streams::{Shown, StreamListing, Subscriber},

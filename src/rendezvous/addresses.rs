@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The unit of counting: an IPv4 address, in any notation, or an IPv6 /64, because that much is
 /// assigned to one household or host (RFC 6177).
@@ -49,43 +50,102 @@ impl AddressCount {
     }
 }
 
+/// Values by address: of one owner, or shared by the workers of a relay, which hold them only for a
+/// look-up each.
+#[derive(Debug)]
+#[cfg_attr(feature = "fuzzing", derive(Clone))]
+pub(super) enum AddressTable<T> {
+    Own(HashMap<Group, T>),
+    Shared(Arc<Mutex<HashMap<Group, T>>>),
+}
+
+impl<T> Default for AddressTable<T> {
+    fn default() -> Self {
+        Self::Own(HashMap::new())
+    }
+}
+
+impl<T> AddressTable<T> {
+    /// Creates one that can be shared.
+    pub fn shared() -> Self {
+        Self::Shared(Arc::default())
+    }
+
+    /// Returns the same table for another owner; an empty one unless it is shared.
+    pub fn another(&self) -> Self {
+        match self {
+            Self::Own(_) => Self::default(),
+            Self::Shared(values) => Self::Shared(Arc::clone(values)),
+        }
+    }
+
+    /// Reads the values.
+    pub fn read<R>(&self, read: impl FnOnce(&HashMap<Group, T>) -> R) -> R {
+        match self {
+            Self::Own(values) => read(values),
+            Self::Shared(values) => read(&values.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    /// Changes the values.
+    pub fn change<R>(&mut self, change: impl FnOnce(&mut HashMap<Group, T>) -> R) -> R {
+        match self {
+            Self::Own(values) => change(values),
+            Self::Shared(values) => {
+                change(&mut values.lock().unwrap_or_else(PoisonError::into_inner))
+            }
+        }
+    }
+}
+
 /// Counters by address.
 #[derive(Debug, Default)]
 #[cfg_attr(feature = "fuzzing", derive(Clone))]
 pub struct Addresses {
-    counts: HashMap<Group, usize>,
+    counts: AddressTable<usize>,
 }
 
 impl Addresses {
+    /// Creates counters that can be shared.
+    pub fn shared() -> Self {
+        Self { counts: AddressTable::shared() }
+    }
+
+    /// Returns the same counters for another owner; empty ones unless they are shared.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self { counts: self.counts.another() }
+    }
+
     /// Returns the count of this address.
     pub fn count(&self, address: IpAddr) -> usize {
-        self.counts.get(&Group::of(address)).copied().unwrap_or(0)
+        self.counts.read(|counts| counts.get(&Group::of(address)).copied().unwrap_or(0))
     }
 
     /// Adds one to the count of this address.
     pub fn add(&mut self, address: IpAddr) -> AddressCount {
         let group = Group::of(address);
-        *self.counts.entry(group).or_insert(0) += 1;
+        self.counts.change(|counts| *counts.entry(group).or_insert(0) += 1);
         AddressCount(group)
     }
 
     /// Subtracts a counted item.
     pub fn remove(&mut self, AddressCount(group): AddressCount) {
-        match self.counts.get_mut(&group) {
-            Some(1) => drop(self.counts.remove(&group)),
+        self.counts.change(|counts| match counts.get_mut(&group) {
+            Some(1) => drop(counts.remove(&group)),
             Some(count) => *count -= 1,
             None => debug_assert!(false, "what is taken off was counted"),
-        }
+        });
     }
 
     /// Returns the number of addresses with a count above zero.
     pub fn len(&self) -> usize {
-        self.counts.len()
+        self.counts.read(HashMap::len)
     }
 
     /// Whether all counts are zero.
     pub fn is_empty(&self) -> bool {
-        self.counts.is_empty()
+        self.counts.read(HashMap::is_empty)
     }
 }
 

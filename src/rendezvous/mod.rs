@@ -21,7 +21,7 @@ pub use pace::Pace;
 pub use receipt::{Receipt, ReceiptOutcome};
 pub use registry::{
     AdoptedStream, Connected, CreateError, Limits, Record, Registered, Registry, ReleasedStream,
-    StateCounts, StreamKey,
+    SharedCreators, StateCounts, StreamKey,
 };
 pub use stream::{Client, Ending, LeaveOutcome, PeerReport, Side, Stream, StreamState};
 pub use transfer::{Ready, Step, Transfer, TransferOutcome};

@@ -10,9 +10,11 @@ mod notices;
 mod outcome;
 mod paths;
 mod receipts;
+mod shared;
 
 pub use creation::AdoptedStream;
 pub use outcome::{Connected, CreateError, Record, Registered, ReleasedStream, StateCounts};
+pub use shared::SharedCreators;
 
 use super::bottleneck::Bottleneck;
 use super::stream::{
@@ -66,6 +68,10 @@ pub struct Registry {
     /// Ended streams, in the order they ended.
     ended: VecDeque<(Instant, u32)>,
     next_sequence: u64,
+    /// The difference of two numbers: other registries have those between them.
+    stride: u64,
+    /// Active streams that other registries hold, which share the limit.
+    elsewhere: usize,
     weight: usize,
     /// Active streams by the addresses of their creators.
     creators: Addresses,
@@ -95,6 +101,8 @@ impl Registry {
             waiting_until: BTreeSet::new(),
             ended: VecDeque::new(),
             next_sequence: 0,
+            stride: 1,
+            elsewhere: 0,
             weight: 0,
             tally: StateCounts::default(),
             creators: Addresses::default(),

@@ -73,6 +73,17 @@ struct PipeStack {
     open: usize,
 }
 
+impl PoolStats {
+    /// Adds the numbers of another pool.
+    pub fn add(&mut self, other: Self) {
+        self.large_open += other.large_open;
+        self.large_lent += other.large_lent;
+        self.small_open += other.small_open;
+        self.small_lent += other.small_lent;
+        self.refused += other.refused;
+    }
+}
+
 impl Pool {
     /// Creates a pool without pipes.
     pub fn new(limits: PipeLimits) -> Self {

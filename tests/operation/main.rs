@@ -26,3 +26,4 @@ mod systemd;
 mod tokens;
 mod unprivileged;
 mod upgrade;
+mod workers;

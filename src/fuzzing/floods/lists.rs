@@ -5,7 +5,9 @@ use super::super::checked_registry::START;
 use super::super::choices::Choices;
 use super::clock::Clock;
 use super::{Flooder, readers};
-use crate::relay::{Agent, AgentListing, ConnId, OnFlushed, Sessions, StreamListing, Streamed};
+use crate::relay::{
+    Agent, AgentListing, ConnId, JsonArray, OnFlushed, Sessions, StreamListing, Streamed,
+};
 use crate::rendezvous::{Ending, Limits, Now, Registry};
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
@@ -135,12 +137,15 @@ impl Listing {
     fn new(list: &List) -> Self {
         match list {
             // Of all these streams it shows none.
-            List::Streams(registry) => {
-                Self::Streams(StreamListing::new(registry.next_sequence(), true, STREAMED))
-            }
-            List::Agents(sessions) => {
-                Self::Agents(AgentListing::new(sessions.next_sequence(), STREAMED))
-            }
+            List::Streams(registry) => Self::Streams(StreamListing::new(
+                registry.next_sequence(),
+                true,
+                JsonArray::new(STREAMED, 0),
+            )),
+            List::Agents(sessions) => Self::Agents(AgentListing::new(
+                sessions.next_sequence(),
+                JsonArray::new(STREAMED, 0),
+            )),
         }
     }
 

@@ -39,6 +39,7 @@ use super::line_queue::{LineQueue, PushOutcome, Sink as _};
 use crate::http::head::RequestHead;
 use jiff::tz::TimeZone;
 use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The format of lines.
 #[derive(Debug)]
@@ -51,9 +52,9 @@ enum Format {
 #[derive(Debug)]
 enum Writer {
     /// A thread with a bounded buffer.
-    Behind(LineQueue),
+    Behind(Arc<LineQueue>),
     /// The caller writes each line itself; counts lost lines.
-    Direct(LogFile, u64),
+    Direct(Arc<Mutex<(LogFile, u64)>>),
 }
 
 /// An open access log.
@@ -80,20 +81,38 @@ impl AccessLog {
     /// machine is unknown.
     pub fn open(settings: &AccessLogSettings) -> io::Result<Option<Self>> {
         let Some(place) = settings.place().cloned() else { return Ok(None) };
-        let (mut format, layout, around) = compile(settings)?;
-        let headers = format.place_headers();
+        // First: an invalid format creates no file.
+        compile(settings)?;
         let file = LogFile::open(place)?;
         let writer = match settings.access_log_buffer {
-            0 => Writer::Direct(file, 0),
+            0 => Writer::Direct(Arc::new(Mutex::new((file, 0)))),
             max_lines => {
                 let lines = LineQueue::start("access-log", max_lines, file).map_err(|error| {
                     let why = format!("cannot start the access log: {}", cause(&error));
                     io::Error::new(error.kind(), why)
                 })?;
-                Writer::Behind(lines)
+                Writer::Behind(Arc::new(lines))
             }
         };
-        Ok(Some(Self {
+        Self::with(settings, writer).map(Some)
+    }
+
+    /// Returns one more writer of this log, for another worker.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for the file.
+    pub fn another(&self, settings: &AccessLogSettings) -> io::Result<Self> {
+        let writer = match &self.writer {
+            Writer::Behind(lines) => Writer::Behind(Arc::clone(lines)),
+            Writer::Direct(file) => Writer::Direct(Arc::clone(file)),
+        };
+        Self::with(settings, writer)
+    }
+
+    fn with(settings: &AccessLogSettings, writer: Writer) -> io::Result<Self> {
+        let (mut format, layout, around) = compile(settings)?;
+        let headers = format.place_headers();
+        Ok(Self {
             format,
             around,
             streams: settings.access_log_streams.then_some(layout),
@@ -102,7 +121,7 @@ impl AccessLog {
             line: Vec::new(),
             value: Vec::new(),
             added: false,
-        }))
+        })
     }
 
     /// Whether [`open`](Self::open) would succeed; creates no file.
@@ -149,7 +168,10 @@ impl AccessLog {
 
     fn add(&mut self) {
         match &mut self.writer {
-            Writer::Direct(file, lost) => *lost += file.write(&self.line),
+            Writer::Direct(file) => {
+                let (file, lost) = &mut *locked(file);
+                *lost += file.write(&self.line);
+            }
             Writer::Behind(lines) => match lines.add(&self.line) {
                 PushOutcome::Taken => self.added = true,
                 PushOutcome::Dropped { first: true } => log::warn!(
@@ -173,7 +195,7 @@ impl AccessLog {
     /// Reopens the file after a rotation.
     pub fn reopen(&mut self) {
         match &mut self.writer {
-            Writer::Direct(file, _) => file.reopen(),
+            Writer::Direct(file) => locked(file).0.reopen(),
             Writer::Behind(lines) => lines.reopen(),
         }
     }
@@ -181,10 +203,15 @@ impl AccessLog {
     /// Returns how many lines were dropped or could not be written since the start.
     pub fn dropped(&self) -> u64 {
         match &self.writer {
-            Writer::Direct(_, lost) => *lost,
+            Writer::Direct(file) => locked(file).1,
             Writer::Behind(lines) => lines.dropped(),
         }
     }
+}
+
+/// Only another worker can hold it, for one line.
+fn locked(file: &Mutex<(LogFile, u64)>) -> MutexGuard<'_, (LogFile, u64)> {
+    file.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Compiles the format of lines, the layout of a stream's end time, and their context.
@@ -199,14 +226,16 @@ fn compile(settings: &AccessLogSettings) -> io::Result<(Format, Layout, LogConte
 }
 
 impl Drop for AccessLog {
-    /// Writes the remaining lines, and logs how many were lost.
+    /// Writes the remaining lines, and logs how many were lost. Its last writer does this.
     fn drop(&mut self) {
-        if let Writer::Behind(lines) = &mut self.writer
-            && !lines.close()
-        {
+        let closed = match &mut self.writer {
+            Writer::Behind(lines) => Arc::get_mut(lines).map(LineQueue::close),
+            Writer::Direct(file) => Arc::get_mut(file).map(|_| true),
+        };
+        if closed == Some(false) {
             log::error!("the last lines of the access log are lost: it cannot be written now");
         }
-        if self.dropped() > 0 {
+        if closed.is_some() && self.dropped() > 0 {
             log::warn!("{} lines of the access log were dropped in all", self.dropped());
         }
     }

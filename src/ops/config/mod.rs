@@ -31,8 +31,9 @@ const ADMIN_LISTEN: &str = "admin-listen";
 
 /// Settings that cannot change until the process is replaced: sockets, pipes, threads and
 /// identifiers are created with them.
-pub const NEEDS_RESTART: [&str; 11] = [
+pub const NEEDS_RESTART: [&str; 12] = [
     "listen",
+    "workers",
     "pipe-size",
     "max-pipes",
     "no-splice",

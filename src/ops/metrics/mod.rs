@@ -10,6 +10,7 @@ mod metrics_format;
 mod process;
 mod scraped;
 mod settings;
+mod sum;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ use prometheus_client::registry::{Registry, Unit};
 use scraped::Scraped;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The `Content-Type` of the text returned by [`Metrics::render`].
@@ -74,7 +76,7 @@ type RequestLabels = [(&'static str, Cow<'static, str>); 2];
 /// All metrics.
 #[derive(Debug)]
 pub struct Metrics {
-    registry: Registry,
+    registry: Arc<Registry>,
     requests: Family<RequestLabels, Counter>,
     /// Its series by route and status, created at the first response.
     answered: Box<[[Option<Counter>; STATUSES.len() + 1]; RouteName::ALL.len()]>,
@@ -92,12 +94,22 @@ pub struct Metrics {
     subjects: BTreeSet<Box<str>>,
     tokens: Family<TokenLabel, Counter>,
     unknown_tokens: Counter,
-    scraped: Scraped,
+    /// `None` for a worker whose counters are added to those of another.
+    scraped: Option<Scraped>,
 }
 
 impl Metrics {
     /// Creates the metrics of a process started at this time, in milliseconds since 1970.
     pub fn new(started_wall_ms: i64) -> Self {
+        Self::with(|registry| Some(Scraped::new(registry, started_wall_ms)))
+    }
+
+    /// Creates those of one more worker: they are read with [`Metrics::counters`].
+    pub fn of_worker() -> Self {
+        Self::with(|_| None)
+    }
+
+    fn with(scraped: impl FnOnce(&mut Registry) -> Option<Scraped>) -> Self {
         let mut registry = Registry::default();
         let requests = Family::default();
         registry.register(
@@ -165,8 +177,8 @@ impl Metrics {
                 "rdv_unknown_tokens",
                 "Tokens that this relay did not know",
             ),
-            scraped: Scraped::new(&mut registry, started_wall_ms),
-            registry,
+            scraped: scraped(&mut registry),
+            registry: Arc::new(registry),
         }
     }
 
@@ -268,12 +280,34 @@ impl Metrics {
         self.tokens.remove(&[("token", name.into())]);
     }
 
-    /// Returns all metrics as OpenMetrics text, of [`CONTENT_TYPE`].
-    pub fn render(&self, figures: &RelayStats<'_>) -> String {
-        self.scraped.take(figures);
+    /// Returns all metrics as OpenMetrics text, of [`CONTENT_TYPE`], with the counters of other
+    /// workers.
+    pub fn render(&self, figures: &RelayStats, others: &[Counters]) -> String {
+        if let Some(scraped) = &self.scraped {
+            scraped.take(figures);
+        }
+        let text = self.counters().text();
+        if others.is_empty() {
+            return text;
+        }
+        sum::add(&text, &others.iter().map(Counters::text).collect::<Vec<_>>())
+    }
+
+    /// Returns its counters, to be read by another thread.
+    pub fn counters(&self) -> Counters {
+        Counters(Arc::clone(&self.registry))
+    }
+}
+
+/// The counters of a worker.
+#[derive(Clone, Debug)]
+pub struct Counters(Arc<Registry>);
+
+impl Counters {
+    fn text(&self) -> String {
         let mut text = String::with_capacity(16 << 10);
         // Writing to a string cannot fail.
-        let _ = text::encode(&mut text, &self.registry);
+        let _ = text::encode(&mut text, &self.0);
         text
     }
 }

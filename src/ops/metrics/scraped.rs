@@ -21,9 +21,9 @@ const ENDS: usize = StreamState::ALL.len() - StreamState::ACTIVE;
 
 /// The state of the relay at a scrape.
 #[derive(Clone, Debug)]
-pub struct RelayStats<'f> {
+pub struct RelayStats {
     /// Streams, current and ended.
-    pub streams: &'f StateCounts,
+    pub streams: StateCounts,
     /// Connections, indexed by the number of their phase.
     pub connections: [usize; ConnPhase::ALL.len()],
     /// Open pipes.
@@ -44,6 +44,25 @@ pub struct RelayStats<'f> {
     pub out_of_pipes: bool,
     /// The certificates by name, and the seconds until each expires.
     pub certificate_seconds: Vec<(String, i64)>,
+}
+
+impl RelayStats {
+    /// Adds what another worker has. Limits, the access log, notifications and certificates are
+    /// common to all.
+    pub fn add(&mut self, other: &Self) {
+        self.streams.add(&other.streams);
+        add_all(&mut self.connections, &other.connections);
+        self.pipes.add(other.pipes);
+        self.run_queue += other.run_queue;
+        self.held_bytes += other.held_bytes;
+        self.out_of_pipes |= other.out_of_pipes;
+    }
+}
+
+fn add_all(sums: &mut [usize], numbers: &[usize]) {
+    for (sum, number) in sums.iter_mut().zip(numbers) {
+        *sum += number;
+    }
 }
 
 /// The metrics that are set at a scrape.
@@ -139,7 +158,7 @@ impl Scraped {
     }
 
     /// Sets the figures of one scrape, and reads those of the process from the kernel.
-    pub fn take(&self, figures: &RelayStats<'_>) {
+    pub fn take(&self, figures: &RelayStats) {
         let RelayStats { streams, pipes, .. } = figures;
         set_all(&self.streams, &streams.held);
         for (counter, count) in self.ended.iter().zip(&streams.ended[StreamState::ACTIVE..]) {

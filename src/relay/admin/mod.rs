@@ -22,10 +22,24 @@ pub struct RelayStatus {
     pub streams_streaming: usize,
     /// Streams held in memory, ended ones included.
     pub streams_held: usize,
+    /// Connections served, excluding lingering ones.
+    pub connections: usize,
     /// Descriptors or memory are exhausted: new connections are refused or wait.
     pub accept_paused: bool,
     /// No pipe is free, nor can be freed: further transfers are copied.
     pub pipes_exhausted: bool,
+}
+
+impl RelayStatus {
+    /// Adds the status of another worker.
+    pub fn add(&mut self, other: &Self) {
+        self.streams_active += other.streams_active;
+        self.streams_streaming += other.streams_streaming;
+        self.streams_held += other.streams_held;
+        self.connections += other.connections;
+        self.accept_paused |= other.accept_paused;
+        self.pipes_exhausted |= other.pipes_exhausted;
+    }
 }
 
 /// Operators' commands and the states reported to them.
@@ -71,6 +85,11 @@ impl Admin {
         self.watchers.due(now)
     }
 
+    /// Whether a subscriber has not left.
+    pub fn has_watcher(&self, slot: Slot) -> bool {
+        self.watchers.has(slot)
+    }
+
     /// Shows a subscriber the state of the relay.
     pub fn show_watcher(&self, io: &mut Io, slot: Slot, event: &[u8]) {
         self.watchers.show(io, slot, event);
@@ -103,7 +122,7 @@ impl Admin {
             "state": self.mode(io).name(),
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
-            "connections": io.conns.served(),
+            "connections": standing.connections,
             "streams": {
                 "active": standing.streams_active,
                 "streaming": standing.streams_streaming,
@@ -117,21 +136,10 @@ impl Admin {
     }
 
     /// Carries out an operator's command.
-    pub fn control(
-        &mut self,
-        io: &mut Io,
-        id: ConnId,
-        control: Control,
-        standing: &RelayStatus,
-        read: bool,
-    ) {
-        match self.obey(io, control) {
-            Ok(()) => self.state(io, id, standing, read),
-            Err(failure) => answer::failure(io, id, &failure, read),
-        }
-    }
-
-    fn obey(&mut self, io: &mut Io, control: Control) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// Returns why it is refused.
+    pub fn obey(&mut self, io: &mut Io, control: Control) -> Result<(), Failure> {
         match (control, io.mode) {
             (Control::Stop, _) => self.stop = true,
             (

@@ -71,6 +71,11 @@ impl Watchers {
         self.all.iter().map(|(key, watcher)| (Slot::new(key), watcher.window)).collect()
     }
 
+    /// Whether this subscriber has not left.
+    pub fn has(&self, slot: Slot) -> bool {
+        self.all.contains(slot.key())
+    }
+
     /// Sends a subscriber an event, unless it has not taken the last one.
     pub fn show(&self, io: &mut Io, slot: Slot, event: &[u8]) {
         let Watcher { id, chunked, .. } = self.all[slot.key()];

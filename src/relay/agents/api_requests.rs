@@ -95,7 +95,7 @@ impl ApiRequests {
         if io.mode.is_ending() {
             return Err(Failure::TooBusy(Busy::Stopping));
         }
-        if io.conns.served() >= io.max_connections {
+        if io.conns.served() + io.served_elsewhere() >= io.max_connections {
             return Err(Failure::TooBusy(Busy::Connections));
         }
         let mut head = head.to_vec();

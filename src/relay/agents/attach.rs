@@ -11,7 +11,7 @@ use crate::mux::handshake::{Dialect, Metadata, Welcome};
 use crate::mux::session::{Session, close};
 use crate::mux::upgrade::{self, Upgrade};
 use crate::relay::http1::{Request, answer, too_busy};
-use crate::relay::io::{ConnId, Io, Slot};
+use crate::relay::io::{ConnId, Io, Quantity, Slot};
 
 /// Maximum metadata, in bytes of JSON: it is kept and listed with that of all other agents.
 const METADATA_MAX_BYTES: usize = 4 << 10;
@@ -68,7 +68,9 @@ impl Sessions {
         }
         let most = io.settings.sockets.max_agents;
         let address = io.conns[id].client().ip();
-        if self.known() >= most || !self.may_be_pending(address, PENDING_MIN.max(most / 10)) {
+        if self.known() + io.elsewhere(Quantity::Agents) >= most
+            || !self.may_be_pending(address, PENDING_MIN.max(most / 10))
+        {
             return Err(Failure::TooBusy(Busy::Agents));
         }
         Ok(upgrade)
@@ -99,6 +101,11 @@ impl Sessions {
         let tunnel_secret = tunnels.then(|| self.ids.make()).transpose();
         let tunnel_secret =
             tunnel_secret.map_err(|failure| (close::BUSY, failure.message().into_owned()))?;
+        if io.workers.is_some() {
+            // It may be at another worker than before its introduction, and its identifier shows that.
+            let id = self.ids.make_at(io.place);
+            self[slot].id = id.map_err(|failure| (close::BUSY, failure.message().into_owned()))?;
+        }
         let connection = self[slot].id;
         let name = metadata.name().map(str::to_owned);
         let mut replaced = None;
@@ -112,7 +119,7 @@ impl Sessions {
             let why = "another connection has taken over the name";
             self[old].session.close(close::REPLACED, why);
         }
-        self.introduced(slot);
+        self.introduced(io, slot);
         let agent = &mut self[slot];
         agent.name = name;
         agent.metadata = agents::metadata(&metadata.without_secrets().0);
@@ -139,7 +146,7 @@ impl Sessions {
             return Err((close::POLICY, NAME_RULE.to_owned()));
         }
         // Other agents may have connected since the upgrade.
-        if self.known() >= io.settings.sockets.max_agents {
+        if self.known() + io.elsewhere(Quantity::Agents) >= io.settings.sockets.max_agents {
             return Err((close::BUSY, Busy::Agents.message().to_owned()));
         }
         Ok(())

@@ -4,8 +4,7 @@
 
 use super::events;
 use super::sessions::Sessions;
-use crate::http::chunked::{LAST_CHUNK, write_framed};
-use crate::relay::http1::answer::Streamed;
+use crate::relay::http1::JsonArray;
 use crate::relay::io::OnFlushed;
 use crate::rendezvous::Now;
 
@@ -22,21 +21,29 @@ pub struct AgentListing {
     next: u64,
     /// The first position not shown: agents that connect after the request, so that the list ends.
     end: u64,
-    first: bool,
-    over: bool,
-    streamed: Streamed,
+    array: JsonArray,
 }
 
 impl AgentListing {
     /// Starts at the agent that connected first; `end` is the position of the first one that is not
     /// shown.
-    pub fn new(end: u64, streamed: Streamed) -> Self {
-        Self { next: 0, end, first: true, over: false, streamed }
+    pub fn new(end: u64, array: JsonArray) -> Self {
+        Self { next: 0, end, array }
+    }
+
+    /// Whether the agents of the next worker follow; there [`AgentListing::arrived`] continues it.
+    pub fn departs(&self) -> bool {
+        self.array.continues_elsewhere()
+    }
+
+    /// Continues at another worker; `end` as for a new one.
+    pub fn arrived(self, end: u64) -> Self {
+        Self { next: 0, end, array: self.array.arrived() }
     }
 
     /// Returns what follows once all of it is written; `None`: there is more.
     pub fn over(&self) -> Option<OnFlushed> {
-        self.over.then_some(self.streamed.after)
+        self.array.over()
     }
 
     /// Returns the position of the next agent.
@@ -55,13 +62,8 @@ impl AgentListing {
         out: &mut Vec<u8>,
     ) -> usize {
         let mut piece = Vec::with_capacity(share / BYTE_COST + 1024);
-        self.over = !self.fill(sessions, now, share, &mut piece);
-        let mut framing = write_framed(out, &piece, self.streamed.chunked);
-        if self.over && self.streamed.chunked {
-            out.extend_from_slice(LAST_CHUNK);
-            framing += LAST_CHUNK.len();
-        }
-        framing
+        let last = !self.fill(sessions, now, share, &mut piece);
+        self.array.write(piece, last, out)
     }
 
     /// Fills a piece as far as the share allows; whether there are more.
@@ -78,11 +80,8 @@ impl AgentListing {
             if !agent.session.is_open() {
                 continue;
             }
-            piece.extend_from_slice(if self.first { b"[" } else { b",\n" });
-            self.first = false;
-            piece.extend_from_slice(events::object(agent, now).as_bytes());
+            self.array.add(&events::object(agent, now), piece);
         }
-        piece.extend_from_slice(if self.first { b"[]\n" } else { b"]\n" });
         false
     }
 }

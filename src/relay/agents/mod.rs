@@ -8,6 +8,7 @@
 //! | `sessions`, `attach` | all agents: reading, sending, leaving; how one connects |
 //! | `frame_budget` | how much of one is processed in a turn |
 //! | `agent`, `names` | one agent, and the holder of a name |
+//! | `departures` | connections that leave for another worker |
 //! | `forwarding` | whether an agent can be called, and the head it receives |
 //! | `calls`, `answers` | a client's request through the WebSocket, and the answer to it |
 //! | `tunnels`, `tunnelled`, `tunnel_endings` | the same through a tunnel, where the kernel moves the bytes |
@@ -25,6 +26,7 @@ mod api_answers;
 mod api_requests;
 mod attach;
 mod calls;
+mod departures;
 mod event_batches;
 mod events;
 mod forwarding;
@@ -42,10 +44,11 @@ mod upgraded;
 
 use crate::api::agent_host;
 use crate::api::forward::{BodyCarrier, Upgrade};
-use crate::api::{Busy, Callee, Failure};
+use crate::api::{Busy, Callee, Failure, ShardKey};
 use crate::http::framing::Framing;
 use crate::http::reject::Reject;
 use crate::mux::frame::CancelReason;
+use crate::mux::handshake::Metadata;
 use crate::mux::session::{Cancelled, Closed, Event, close};
 use crate::ops::metrics::ConnPhase;
 use crate::relay::http1::{Request, flush};
@@ -55,6 +58,7 @@ use crate::rendezvous::Now;
 use agent::Waiter;
 use api_requests::ApiRequests;
 use calls::Calls;
+pub use departures::{AgentCargo, AgentDeparture};
 use forwarding::Outgoing;
 pub use frame_budget::FrameBudget;
 use list::Lists;
@@ -80,6 +84,7 @@ pub struct Agents {
     api_requests: ApiRequests,
     lists: Lists,
     subscribers: Subscribers,
+    departures: Vec<AgentDeparture>,
 }
 
 impl Agents {
@@ -95,6 +100,7 @@ impl Agents {
             api_requests: ApiRequests::default(),
             lists: Lists::default(),
             subscribers: Subscribers::default(),
+            departures: Vec::new(),
         })
     }
 
@@ -186,6 +192,65 @@ impl Agents {
         self.subscribers.begin(io, id, read);
     }
 
+    /// Returns the connections that leave for another worker.
+    pub fn take_departures(&mut self) -> Vec<AgentDeparture> {
+        let mut departures = std::mem::take(&mut self.departures);
+        departures.append(&mut self.lists.departures);
+        departures
+    }
+
+    /// Continues with a connection of another worker.
+    pub fn arrive(&mut self, io: &mut Io, id: ConnId, cargo: AgentCargo) {
+        match cargo {
+            AgentCargo::Introduction(agent, metadata) => {
+                let agent = self.sessions.receive(id, *agent);
+                AgentRole::Agent(agent).give(io, id);
+                self.introduce(io, agent, metadata);
+                // What it sent after its introduction waits in its session.
+                io.conns.enqueue(id);
+                if self.process_agent_events(io, agent) {
+                    self.watch(io, agent);
+                }
+            }
+            AgentCargo::Listing(listing) => {
+                self.lists.resume(io, id, listing.arrived(self.sessions.next_sequence()));
+            }
+        }
+    }
+
+    /// Introduces an agent, at the worker to which its name belongs.
+    fn introduce(&mut self, io: &mut Io, agent: Slot, metadata: Metadata) {
+        if let Some(replaced) = self.sessions.introduce(io, agent, metadata) {
+            self.process_agent_events(io, replaced);
+        }
+    }
+
+    /// Returns the number of agents that introduced themselves.
+    pub fn known(&self) -> usize {
+        self.sessions.known()
+    }
+
+    /// Returns the number of subscribers to the events of agents.
+    pub fn subscribers(&self) -> usize {
+        self.subscribers.len()
+    }
+
+    /// Keeps events for the subscribers at the first worker, if there are some, until
+    /// [`Agents::take_events`].
+    pub fn collect_events(&mut self, wanted: bool) {
+        self.subscribers.collect(wanted);
+    }
+
+    /// Returns the events of this worker for those subscribers.
+    pub fn take_events(&mut self) -> Vec<Vec<u8>> {
+        self.subscribers.take_collected()
+    }
+
+    /// Shows events of another worker.
+    pub fn relay_events(&mut self, events: &[u8]) {
+        self.subscribers.broadcast(events);
+    }
+
     /// Whether [`Agents::show_events`] has something to do.
     pub fn have_events(&self) -> bool {
         self.subscribers.have_events()
@@ -230,7 +295,7 @@ impl Agents {
     /// Handles a closed connection.
     pub fn closed(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
         debug_assert!(io.conns[id].is_closing(), "its end is reported after it was closed");
-        let Self { sessions, calls, tunnels, api_requests, lists, subscribers } = self;
+        let Self { sessions, calls, tunnels, api_requests, lists, subscribers, .. } = self;
         match AgentRole::of(slot) {
             AgentRole::Agent(agent) => self.on_closed(io, agent, &Closed::Lost),
             AgentRole::Call(call) => calls.closed(io, sessions, call),
@@ -367,9 +432,17 @@ impl Agents {
             let Self { sessions, calls, api_requests, subscribers, .. } = self;
             match event {
                 Event::Introduced(metadata) => {
-                    if let Some(replaced) = sessions.introduce(io, agent, metadata) {
-                        self.process_agent_events(io, replaced);
-                    }
+                    let name = metadata.name().map(|name| ShardKey::Name(name.as_bytes()));
+                    let Some(to) = name.and_then(|name| io.owner(name)) else {
+                        self.introduce(io, agent, metadata);
+                        continue;
+                    };
+                    let agent = Box::new(sessions.release(agent));
+                    let id = agent.conn;
+                    let cargo = AgentCargo::Introduction(agent, metadata);
+                    io.conns.depart(id);
+                    self.departures.push(AgentDeparture { id, to, cargo });
+                    return false;
                 }
                 Event::Open(_) => {
                     sessions[agent].was_connected = true;

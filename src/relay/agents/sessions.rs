@@ -8,7 +8,7 @@ use crate::api::Callee;
 use crate::mux::frame::CancelReason;
 use crate::mux::session::{Closed, Event, close};
 use crate::ops::random_ids::RandomIds;
-use crate::relay::io::{CloseMode, ConnId, Flushed, Io, Slot};
+use crate::relay::io::{CloseMode, ConnId, Flushed, Io, Quantity, Slot};
 use crate::rendezvous::Addresses;
 use crate::splice::copy::Read;
 use slab::Slab;
@@ -83,12 +83,28 @@ impl Sessions {
         slot
     }
 
+    /// Removes an agent that leaves for another worker, where it introduces itself.
+    pub fn release(&mut self, slot: Slot) -> Agent {
+        let mut agent = self.agents.remove(slot.key());
+        if let Some(pending) = agent.pending.take() {
+            self.pending.remove(pending);
+        }
+        self.order.remove(&agent.sequence);
+        agent
+    }
+
+    /// Adds an agent of another worker, on this connection.
+    pub fn receive(&mut self, conn: ConnId, agent: Agent) -> Slot {
+        self.insert(Agent { conn, ..agent })
+    }
+
     /// Records that an agent has introduced itself.
-    pub fn introduced(&mut self, slot: Slot) {
+    pub fn introduced(&mut self, io: &Io, slot: Slot) {
         self.connections.insert(self[slot].id, slot);
         if let Some(pending) = self[slot].pending.take() {
             self.pending.remove(pending);
         }
+        io.publish(Quantity::Agents, self.known());
     }
 
     /// Returns how many agents have introduced themselves.

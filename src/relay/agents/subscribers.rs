@@ -6,7 +6,7 @@ use super::role::AgentRole;
 use crate::api::{Busy, Failure};
 use crate::http::chunked::write_framed;
 use crate::relay::http1::{answer, too_busy};
-use crate::relay::io::{CloseMode, ConnId, Flushed, Io, OnFlushed, Slot};
+use crate::relay::io::{CloseMode, ConnId, Flushed, Io, OnFlushed, Quantity, Slot};
 use slab::Slab;
 
 /// Maximum unsent events of a subscriber, in bytes.
@@ -29,6 +29,8 @@ struct Subscriber {
 pub(super) struct Subscribers {
     all: Slab<Subscriber>,
     batches: EventBatches,
+    /// Events for the subscribers at the first worker, while there are some.
+    collected: Option<EventBatches>,
 }
 
 impl Subscribers {
@@ -53,6 +55,7 @@ impl Subscribers {
         io.conns[id].reset_on_close(false);
         let subscriber = Subscriber { id, chunked: streamed.chunked, first: self.batches.seal() };
         AgentRole::Subscriber(Slot::new(self.all.insert(subscriber))).give(io, id);
+        io.publish(Quantity::AgentSubscribers, self.all.len());
         io.conns.flush_or_close(id);
         io.set_timeout(id, io.settings.events.event_keep_alive);
         io.conns.enqueue(id);
@@ -79,6 +82,30 @@ impl Subscribers {
         if !self.all.is_empty() {
             self.batches.push(event);
         }
+        if let Some(collected) = &mut self.collected {
+            collected.push(event);
+        }
+    }
+
+    /// Returns the number of subscribers.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Keeps events for the subscribers at the first worker, or drops them.
+    pub fn collect(&mut self, wanted: bool) {
+        if wanted != self.collected.is_some() {
+            self.collected = wanted.then(EventBatches::default);
+        }
+    }
+
+    /// Returns what was kept.
+    pub fn take_collected(&mut self) -> Vec<Vec<u8>> {
+        let batches = self.collected.iter_mut();
+        batches
+            .flat_map(|batches| std::iter::from_fn(|| batches.take()))
+            .map(|(_, it)| it)
+            .collect()
     }
 
     /// Whether [`Subscribers::show_events`] has something to do.

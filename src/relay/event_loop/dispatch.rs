@@ -1,16 +1,18 @@
 //! Requests: bytes -> head -> route -> service.
 
 use super::EventLoop;
+use super::workers::Worker;
 use crate::api::access::{self, Arrival, Policy};
 use crate::api::permission::Scope;
 use crate::api::preview::is_preview;
-use crate::api::{Audience, Failure, Misdirected, PathRoute, Route};
+use crate::api::{Audience, Busy, Control, Failure, Misdirected, PathRoute, Route};
 use crate::api::{agent_host, creation, misdirected, paths, route};
-use crate::http::head::{FieldSlots, RequestHead};
+use crate::http::head::{FieldSlots, KeptHead, RequestHead};
 use crate::http::host::Authority;
 use crate::http::negotiate::names_html;
 use crate::ops::NodeSettings;
-use crate::relay::http1::{self, CreateRequest, JsonPurpose, Request, Step, answer};
+use crate::ops::metrics::MetricsFormat;
+use crate::relay::http1::{self, CreateRequest, HeadReader, JsonPurpose, Request, Step, answer};
 use crate::relay::io::{ConnId, Http, Io, ListenerKind, Role};
 use crate::relay::pages;
 use crate::web;
@@ -48,6 +50,10 @@ impl EventLoop {
                 let mut slots = FieldSlots::new();
                 match reader.parse(&mut slots) {
                     Ok(Some(head)) => {
+                        if let Some(to) = self.other_worker(id, &head) {
+                            let kept = KeptHead::keep(&head, reader.received());
+                            return self.send_away((id, to), kept, reader);
+                        }
                         let request = Request { head: &head, rest: reader.after_head(&head) };
                         let used = head.len + self.act(id, request);
                         self.http1.finish(&mut self.io, id, reader, used);
@@ -65,6 +71,44 @@ impl EventLoop {
                 self.http1.suspend(&mut self.io, id, reader);
                 return false;
             }
+        }
+    }
+
+    /// Returns the worker that serves a request, if it is another one.
+    fn other_worker(&self, id: ConnId, head: &RequestHead<'_, '_>) -> Option<u8> {
+        let worker = self.worker.as_ref()?;
+        let route = self.route(head, self.audience(id, head));
+        worker.destination(&self.io, &route, head)
+    }
+
+    /// Sends a connection with its request to another worker. Always `false`: nothing is read here
+    /// any more.
+    fn send_away(&mut self, place: (ConnId, u8), head: KeptHead, reader: HeadReader) -> bool {
+        let bytes = self.http1.take_bytes(&mut self.io, place.0, reader);
+        let Self { io, worker: Some(worker), .. } = self else {
+            unreachable!("only one of several workers sends a connection to another")
+        };
+        if let Err(received) = worker.depart(io, place, (head, bytes)) {
+            let why = Failure::TooBusy(Busy::Worker);
+            http1::refuse_unread(&mut self.io, place.0, &received, &why);
+        }
+        false
+    }
+
+    /// Serves a request whose head another worker has parsed, and those that follow it.
+    pub(super) fn serve_moved(&mut self, id: ConnId, kept: &KeptHead) {
+        let reader = self.http1.reader(&mut self.io, id);
+        if !http1::recount(&mut self.io, id) {
+            let why = Failure::TooBusy(Busy::AddressConnections);
+            return http1::refuse_unread(&mut self.io, id, reader.received(), &why);
+        }
+        let fields = kept.fields(reader.received());
+        let head = kept.head(reader.received(), &fields);
+        let request = Request { head: &head, rest: reader.after_head(&head) };
+        let used = head.len + self.act(id, request);
+        self.http1.finish(&mut self.io, id, reader, used);
+        if !self.io.conns[id].is_closing() && self.io.conns[id].role == Role::Http(Http::Head) {
+            self.serve_requests(id);
         }
     }
 
@@ -219,12 +263,11 @@ impl EventLoop {
             Route::AgentEvents => agents.subscribe(io, id, read),
             Route::Health => answer::text(io, id, "text/plain", "alive", read),
             Route::Readiness => {
-                self.with_standing(|admin, io, now| admin.readiness(io, id, now, read));
+                let standing = self.figures().status;
+                self.admin.readiness(&mut self.io, id, &standing, read);
             }
-            Route::State => self.with_standing(|admin, io, now| admin.state(io, id, now, read)),
-            Route::Control(control) => {
-                self.with_standing(|admin, io, now| admin.control(io, id, control, now, read));
-            }
+            Route::State => self.state(id, read),
+            Route::Control(control) => self.control(id, control, read),
             Route::Metrics => self.metrics(id, head, read),
             Route::Document => self.document(id, head, read),
             Route::Ping => answer::text(io, id, "text/plain", "pong", read),
@@ -246,6 +289,34 @@ impl EventLoop {
             | Route::Delete(None) => answer::failure(io, id, &Failure::SessionNotFound, read),
         }
         used
+    }
+
+    /// Carries out an operator's command.
+    fn control(&mut self, id: ConnId, control: Control, read: bool) {
+        let done = self.admin.obey(&mut self.io, control);
+        // Before the response: a client that knows of the order finds it in effect.
+        if let Some(worker) = &mut self.worker {
+            worker.announce_mode(self.io.mode);
+        }
+        match done {
+            Ok(()) => self.state(id, read),
+            Err(failure) => answer::failure(&mut self.io, id, &failure, read),
+        }
+    }
+
+    fn state(&mut self, id: ConnId, read: bool) {
+        let standing = self.figures().status;
+        self.admin.state(&mut self.io, id, &standing, read);
+    }
+
+    /// Answers `GET /metrics`.
+    fn metrics(&mut self, id: ConnId, head: &RequestHead<'_, '_>, read: bool) {
+        let stats = self.figures().stats;
+        let others = self.worker.as_ref().map_or(&[][..], Worker::counters);
+        let text = self.io.journal.metrics.render(&stats, others);
+        let form = MetricsFormat::accepted(head.fields.all("Accept"));
+        let text = form.of(text);
+        answer::text(&mut self.io, id, form.content_type(), &text, read);
     }
 
     fn dispatch_path(

@@ -1,17 +1,21 @@
 //! The life of the process: ready, reloaded, handed over, drained, stopped. `process` decides what
 //! to do when; it is carried out here, because it concerns all services.
 
-use super::{EventLoop, HANDOVER, now};
+use super::tokens::HANDOVER;
+use super::workers::{Order, Worker};
+use super::{EventLoop, now};
 use crate::api::moved;
 use crate::api::{Busy, Failure};
-use crate::ops::Settings;
+use crate::ops::access_log::AccessLog;
+use crate::ops::config::Changes;
 use crate::ops::request_id::RequestIds;
 use crate::ops::tokens::TokenTable;
+use crate::ops::{Configuration, Settings};
 use crate::relay::http1::close_or_linger;
-use crate::relay::io::{CloseMode, ConnId, Http, ListenerKind, Role, ServingMode};
+use crate::relay::io::{CloseMode, ConnId, Http, ListenerKind, Quantity, Role, ServingMode};
 use crate::relay::process::{
-    Budget, Reading, ShutdownAction, ShutdownMode, ShutdownPhase, ShutdownSignal, Successor,
-    is_of_log,
+    Budget, Reading, ShutdownAction, ShutdownMode, ShutdownPhase, ShutdownSignal, Signals,
+    Successor, is_of_log,
 };
 use std::io;
 use std::net::SocketAddr;
@@ -31,7 +35,15 @@ impl EventLoop {
         let successor = self.predecessor.is_there();
         let streams = self.predecessor.take_over()?;
         self.io.begin_turn(now());
-        self.adopt(&streams);
+        let own = match &self.worker {
+            Some(worker) => worker.deal_streams(streams),
+            None => streams,
+        };
+        self.adopt(&own);
+        if let Some(worker) = &mut self.worker {
+            // Before the others begin.
+            worker.announce_mode(self.io.mode);
+        }
         if successor {
             self.admin_listener.take_charge();
         }
@@ -46,7 +58,7 @@ impl EventLoop {
     }
 
     /// Takes over the streams handed over by another process.
-    fn adopt(&mut self, lines: &[String]) {
+    pub(super) fn adopt(&mut self, lines: &[String]) {
         let mut kept = 0;
         for line in lines {
             if line == moved::SUSPENDED {
@@ -62,8 +74,15 @@ impl EventLoop {
         }
     }
 
+    /// Sends an order to the other workers, if there are some.
+    fn order(&self, order: impl Fn() -> Order) {
+        if let Some(worker) = &self.worker {
+            worker.order(order);
+        }
+    }
+
     pub(super) fn obey_signals(&mut self) {
-        while let Some(signal) = self.signals.next() {
+        while let Some(signal) = self.signals.as_mut().and_then(Signals::next) {
             match ShutdownSignal::of(signal) {
                 Some(ShutdownSignal::HandOver) => self.begin_handover(),
                 Some(ShutdownSignal::Reload) => self.begin_reload(),
@@ -78,6 +97,7 @@ impl EventLoop {
     fn reopen_files(&mut self) {
         self.io.journal.reopen();
         self.intake.reopen();
+        self.order(|| Order::Reopen);
     }
 
     /// Handles `SIGHUP`: reopens files and starts reloading the configuration.
@@ -105,6 +125,31 @@ impl EventLoop {
 
     fn apply(&mut self, reading: Reading) -> Result<(), String> {
         let (newer, log) = reading?;
+        let configuration = newer.clone();
+        let changes = self.apply_changes(newer, log)?;
+        if let Some(worker) = &self.worker {
+            worker.reload(&self.io, &configuration);
+        }
+        if self.io.settings.tls.http_redirect && self.https_port.is_none() {
+            log::warn!("http-redirect has no effect before a restart with tls-listen");
+        }
+        if !changes.kept.is_empty() {
+            log::warn!("these settings need a restart: {}", changes.kept.join(", "));
+        }
+        if changes.applied.is_empty() {
+            log::info!("configuration reloaded; no changes");
+        } else {
+            log::info!("configuration reloaded; changed: {}", changes.applied.join(", "));
+        }
+        Ok(())
+    }
+
+    /// Applies a configuration that was read, and its log if the settings of that changed.
+    pub(super) fn apply_changes(
+        &mut self,
+        newer: Configuration,
+        log: Option<AccessLog>,
+    ) -> Result<Changes, String> {
         let ids = RequestIds::new(&newer.settings.request_id).map_err(|error| error.to_string())?;
         let changes = self.configuration.reload(newer)?;
         let settings = self.configuration.settings.clone();
@@ -118,18 +163,7 @@ impl EventLoop {
         self.streams.reconfigure(&settings, self.io.journal.logs(), self.io.now);
         let former = std::mem::replace(&mut self.io.settings, settings);
         self.forget_tokens(&former);
-        if self.io.settings.tls.http_redirect && self.https_port.is_none() {
-            log::warn!("http-redirect has no effect before a restart with tls-listen");
-        }
-        if !changes.kept.is_empty() {
-            log::warn!("these settings need a restart: {}", changes.kept.join(", "));
-        }
-        if changes.applied.is_empty() {
-            log::info!("configuration reloaded; no changes");
-        } else {
-            log::info!("configuration reloaded; changed: {}", changes.applied.join(", "));
-        }
-        Ok(())
+        Ok(changes)
     }
 
     /// Removes the counts of tokens that are gone, so that reloads add no series without end.
@@ -154,8 +188,8 @@ impl EventLoop {
         }
         log::info!("hand-over: starting a new process");
         let timeout = self.io.settings.handover.handover_timeout;
-        let sockets: Vec<_> =
-            self.listeners.sockets().chain(self.admin_listener.socket()).collect();
+        let own = self.listeners.sockets().chain(self.admin_listener.socket());
+        let sockets: Vec<_> = own.chain(self.worker.iter().flat_map(Worker::sockets)).collect();
         let started = self.handover.start(&sockets, timeout, self.poll.registry(), HANDOVER);
         if let Err(error) = started {
             self.handover_failed(&error.to_string());
@@ -186,24 +220,32 @@ impl EventLoop {
     fn step_down(&mut self, successor: Successor) {
         let process = successor.process;
         let suspended = self.io.mode == ServingMode::Suspended;
-        self.io.mode = ServingMode::HandedOver;
         // Before the new process reports ready: the manager listens to the main process only.
         self.manager.moved_to(process, "Serving");
-        let mut streams = self.streams.give_away(&mut self.io);
+        let mut streams = self.worker.as_ref().map(Worker::take_streams).unwrap_or_default();
+        streams.push_str(&self.give_all_away());
         if suspended {
             streams.push_str(moved::SUSPENDED);
         }
         self.handover.step_down_for(successor, streams);
         log::info!("hand-over: process {process} serves now, this one drains");
         self.admin_listener.leave(self.poll.registry());
+    }
+
+    /// Gives the waiting streams away; this loop ends with its last transfer.
+    pub(super) fn give_all_away(&mut self) -> String {
+        self.io.mode = ServingMode::HandedOver;
+        let streams = self.streams.give_away(&mut self.io);
         self.leave(ServingMode::HandedOver, "");
         let limit = self.io.settings.handover.handover_drain_timeout;
         let until = limit.and_then(|limit| self.io.now.monotonic.checked_add(limit));
         self.stopping = ShutdownPhase::Draining(until);
+        streams
     }
 
-    /// Carries out an order to end.
-    fn end(&mut self, how: ShutdownMode, order: &str) {
+    /// Carries out an order to end; one without a name was logged by the first worker.
+    pub(super) fn end(&mut self, how: ShutdownMode, order: &str) {
+        self.order(|| Order::End(how));
         let until = self.io.now.monotonic.checked_add(self.io.settings.drain_timeout);
         self.notify_until = match how {
             ShutdownMode::Quickly => Some(self.io.now.monotonic),
@@ -218,15 +260,20 @@ impl EventLoop {
         match act {
             ShutdownAction::Nothing => {}
             ShutdownAction::Drain(status) => {
-                let running = match self.transfers.len() {
+                let elsewhere = self.io.elsewhere(Quantity::Transfers);
+                let running = match self.transfers.len() + elsewhere {
                     0 => String::new(),
                     count => format!("; waiting for {}", transfers(count)),
                 };
-                log::info!("{order}: {}{running}", status.to_lowercase());
+                if !order.is_empty() {
+                    log::info!("{order}: {}{running}", status.to_lowercase());
+                }
                 self.leave(ServingMode::Draining, status);
             }
             ShutdownAction::BreakOff(status) => {
-                log::info!("{order}: {}", status.to_lowercase());
+                if !order.is_empty() {
+                    log::info!("{order}: {}", status.to_lowercase());
+                }
                 self.leave(ServingMode::Draining, status);
                 self.abort_all();
             }
@@ -238,6 +285,9 @@ impl EventLoop {
     fn leave(&mut self, mode: ServingMode, status: &str) {
         self.manager.stopping(status);
         self.listeners.close(self.poll.registry());
+        if let Some(worker) = &mut self.worker {
+            worker.close_sockets();
+        }
         self.io.mode = mode;
         self.streams.drain(&mut self.io);
         self.agents.drain(&mut self.io);
@@ -295,7 +345,9 @@ impl EventLoop {
     /// Returns the next action of the shutdown, counting clients not closed in this turn.
     fn next_action(&mut self) -> ShutdownAction {
         self.reap();
-        self.stopping.next_action(self.io.now.monotonic, self.io.conns.clients())
+        let elsewhere = self.worker.as_ref().map_or(0, |it| it.clients_elsewhere(&self.io));
+        let clients = self.io.conns.clients() + elsewhere;
+        self.stopping.next_action(self.io.now.monotonic, clients)
     }
 
     /// Returns the clients' connections. Operators are served to the end, and do not delay it.

@@ -1,33 +1,60 @@
 //! The state of the relay for its operators, once a second while one of them watches.
 
-use super::EventLoop;
-use crate::api::watch;
+use super::figures::{Figures, Services};
+use crate::api::watch::{self, Rows, Window};
+use crate::relay::io::Slot;
 use serde_json::{Value, json};
 
-/// Shows each subscriber the state of the relay, and its window of the streams.
-pub(super) fn show(event_loop: &mut EventLoop) {
-    for (slot, window) in event_loop.admin.watchers_due(event_loop.io.now.monotonic) {
-        let figures = figures(event_loop);
-        let EventLoop { io, transfers, streams, agents, admin, .. } = event_loop;
-        let rows = streams.rows(io, transfers, window);
-        let (connected, shown) = agents.shown(io.now, watch::ROWS_MAX);
-        let event = watch::event(figures, (connected, &shown), &rows);
-        admin.show_watcher(io, slot, &event);
-    }
+/// The streams and the agents of one worker, for a window.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    pub rows: Rows,
+    /// How many agents there are.
+    pub agents: usize,
+    /// The objects of some.
+    pub objects: Vec<String>,
 }
 
-/// Returns the figures of the relay.
-fn figures(event_loop: &EventLoop) -> Value {
-    let EventLoop { io, transfers, admin, .. } = event_loop;
-    let (status, pipes) = (event_loop.status(), transfers.pool.stock());
+/// Returns what one worker has for a window.
+pub(super) fn shown(services: &mut Services<'_>, window: Window) -> Shown {
+    let Services { io, transfers, streams, agents, .. } = services;
+    let rows = streams.rows(io, transfers, window);
+    let (agents, objects) = agents.shown(io.now, watch::ROWS_MAX);
+    Shown { rows, agents, objects }
+}
+
+/// Shows a subscriber the state of the relay, and its window with what all workers have.
+pub(super) fn show(
+    services: &mut Services<'_>,
+    (slot, window): (Slot, Window),
+    parts: Vec<Shown>,
+    figures: Figures,
+) {
+    if !services.admin.has_watcher(slot) {
+        return;
+    }
+    let agents = parts.iter().map(|part| part.agents).sum();
+    let objects: Vec<String> =
+        parts.iter().flat_map(|part| &part.objects).take(watch::ROWS_MAX).cloned().collect();
+    let rows = Rows::join(parts.into_iter().map(|part| part.rows), window.rows);
+    let figures = described(services, figures);
+    let event = watch::event(figures, (agents, &objects), &rows);
+    services.admin.show_watcher(services.io, slot, &event);
+}
+
+/// Returns the figures as an object.
+fn described(services: &Services<'_>, figures: Figures) -> Value {
+    let Services { io, admin, .. } = services;
+    let Figures { status, stats, served, refused, relayed_bytes, turns: (turns, turn_time) } =
+        figures;
+    let pipes = stats.pipes;
     let lent = pipes.large_lent + pipes.small_lent;
-    let (turns, turn_time) = io.journal.metrics.turns();
     json!({
         "state": admin.mode(io).name(),
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),
         "uptime_seconds": admin.uptime(io.now.monotonic).as_secs(),
-        "connections": { "open": io.conns.served(), "max": io.max_connections },
+        "connections": { "open": served, "max": io.max_connections },
         "streams": {
             "active": status.streams_active,
             "streaming": status.streams_streaming,
@@ -39,8 +66,8 @@ fn figures(event_loop: &EventLoop) -> Value {
             "idle": pipes.large_open + pipes.small_open - lent,
             "max": io.settings.max_pipes,
         },
-        "refused": io.journal.metrics.refused_total(),
-        "transferred_bytes": io.journal.metrics.relayed_total(),
+        "refused": refused,
+        "transferred_bytes": relayed_bytes,
         "turns": { "count": turns, "seconds": turn_time.as_secs_f64() },
     })
 }

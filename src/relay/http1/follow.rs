@@ -7,7 +7,7 @@ use super::answer;
 use crate::api::Failure;
 use crate::http::head::Version;
 use crate::relay::io::{
-    CloseMode, ConnId, Extras, Flushed, Http, Io, OnFlushed, Role, ServingMode,
+    CloseMode, ConnId, Extras, Flushed, Http, Io, OnFlushed, Quantity, Role, ServingMode,
 };
 use crate::rendezvous::transfer::Delimiter;
 use crate::splice::copy::Read;
@@ -138,7 +138,8 @@ pub fn linger(io: &mut Io, id: ConnId) {
         !matches!(io.conns[id].role, Role::Http(Http::Lingering { .. })),
         "a connection is answered for the last time once"
     );
-    let room = io.conns.lingering() < io.settings.max_lingering;
+    let lingering = io.conns.lingering() + io.elsewhere(Quantity::Lingering);
+    let room = lingering < io.settings.max_lingering;
     if !room || io.conns[id].shut_down_write().is_err() {
         return close(io, id);
     }

@@ -4,12 +4,14 @@
 use super::{Step, refuse_unread};
 use crate::api::Failure;
 use crate::ops::metrics::HandshakeEnd;
-use crate::relay::io::{CloseMode, ConnId, Handshake, Io};
+use crate::relay::io::{CloseMode, ConnId, Handshake, Io, Quantity};
 
 /// Begins a handshake, unless there are too many, in all or of its address, or the connection was
 /// not `counted`: it cannot be answered before, and a refusal is not worth one.
 pub(super) fn begin(io: &mut Io, id: ConnId, counted: bool) {
-    if !counted || !io.conns.begin_handshake(id, io.settings.tls.max_handshakes) {
+    let elsewhere = io.elsewhere(Quantity::Handshakes);
+    let most = io.settings.tls.max_handshakes.saturating_sub(elsewhere);
+    if !counted || !io.conns.begin_handshake(id, most) {
         io.journal.metrics.handshake(HandshakeEnd::Refused);
         return io.conns.close(id, CloseMode::Orderly);
     }

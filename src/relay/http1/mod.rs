@@ -6,6 +6,7 @@ pub mod answer;
 mod follow;
 mod handshake;
 mod json;
+mod json_array;
 mod json_body;
 mod permission;
 mod proxied;
@@ -13,10 +14,11 @@ mod request;
 
 pub use follow::{close_or_linger, cut, fail, flush, follow, settled};
 pub use json::{CreateRequest, JsonPurpose};
+pub use json_array::JsonArray;
 #[cfg(feature = "fuzzing")]
 pub use json_body::JsonBody;
 pub use permission::authorize;
-pub use proxied::{begin_connection, expect_proxy_header};
+pub use proxied::{begin_connection, expect_proxy_header, recount};
 pub use request::{HeadReader, Request};
 
 use crate::api::access::AllowedOrigin;
@@ -27,7 +29,8 @@ use crate::http::response::{CONTINUE, PROCESSING};
 use crate::ops::Settings;
 use crate::ops::metrics::{ConnPhase, ProxyRefusal};
 use crate::relay::io::{
-    Conn, ConnId, Extras, Flushed, Http, Io, ListenerKind, Output, Reply, Role, ServingMode, Slot,
+    Conn, ConnId, Extras, Flushed, Http, Io, ListenerKind, Output, Quantity, Reply, Role,
+    ServingMode, Slot,
 };
 use json::JsonRequest;
 use slab::Slab;
@@ -100,6 +103,15 @@ impl Http1 {
             conn.carry = reader.buffer[used..].to_vec();
         }
         self.keep(reader.buffer);
+    }
+
+    /// Takes the bytes of a head that is served elsewhere, and those after it.
+    pub fn take_bytes(&mut self, io: &mut Io, id: ConnId, reader: HeadReader) -> Vec<u8> {
+        io.conns[id].head_begun = false;
+        // The buffer stays here for the next head: it is larger.
+        let bytes = reader.buffer.as_slice().to_vec();
+        self.keep(reader.buffer);
+        bytes
     }
 
     /// Suspends reading a head until more is received. Its timeout starts at its first byte.
@@ -230,7 +242,8 @@ fn forwarded_client(
 fn begin_counted(io: &mut Io, id: ConnId) -> Result<(), Failure> {
     let load = &io.settings.load;
     let (requests, connections) = (load.max_concurrent, load.max_connections_per_address);
-    if !io.conns.begin_request(id, requests) {
+    let left = requests.saturating_sub(io.elsewhere(Quantity::Requests));
+    if (requests > 0 && left == 0) || !io.conns.begin_request(id, left) {
         return Err(Failure::TooBusy(Busy::Requests));
     }
     // A connection of a proxy counts for the client of its request, while that is served.

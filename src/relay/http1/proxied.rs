@@ -29,6 +29,14 @@ pub fn begin_connection(io: &mut Io, id: ConnId) {
     }
 }
 
+/// Counts a connection that another worker accepted; whether its address may have it.
+pub fn recount(io: &mut Io, id: ConnId) -> bool {
+    let max = io.settings.load.max_connections_per_address;
+    let is_proxy = io.settings.proxies.includes(io.conns[id].peer.ip());
+    io.set_timeout(id, io.settings.keep_alive_timeout);
+    is_proxy || io.conns.begin_connection(id, max)
+}
+
 /// Reads the PROXY header; TLS or HTTP follows.
 pub(super) fn read(io: &mut Io, id: ConnId) -> Step {
     match io.conns[id].read_proxy_header() {

@@ -182,6 +182,20 @@ impl Conn {
         }
     }
 
+    /// Returns it with the id that it has at another worker. Its latches stay as they are: when it is
+    /// registered there, epoll reports what is ready again.
+    pub(super) fn renamed(self, id: ConnId) -> Self {
+        Self {
+            id,
+            counted: LoadClass::default(),
+            queued: false,
+            closing: false,
+            deadline: None,
+            timer_at: None,
+            ..self
+        }
+    }
+
     /// Latches what epoll reports of its socket. Hang-ups are hints: the next read decides.
     pub(super) fn latch(&mut self, event: &Event) {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();

@@ -6,7 +6,7 @@
 
 use super::conn::{Conn, Flushed};
 use super::id::{ConnId, TransferId};
-use super::load::ConnCounts;
+use super::load::{ConnCounts, SharedCounts};
 use super::mode::ListenerKind;
 use super::queue::{RunQueue, Task};
 use super::role::{Http, Role};
@@ -108,6 +108,45 @@ impl Conns {
         Ok(id)
     }
 
+    /// Marks a connection that leaves for another worker: its owner is not notified, and
+    /// [`Conns::take_departing`] follows in this turn.
+    pub fn depart(&mut self, id: ConnId) {
+        let conn = &mut self[id];
+        debug_assert!(!conn.closing, "a closed connection does not leave");
+        debug_assert!(
+            conn.outgoing.is_none() && conn.incoming.is_none(),
+            "nor one that moves bytes"
+        );
+        conn.closing = true;
+    }
+
+    /// Removes a connection that departs.
+    pub fn take_departing(&mut self, id: ConnId) -> Box<Conn> {
+        let mut conn = Box::new(self.slab.remove(id.index as usize));
+        debug_assert!(conn.id == id && conn.closing, "it was marked in this turn");
+        // It fails only if it was not registered.
+        let _ = self.poll.deregister(&mut SourceFd(&conn.socket.as_raw_fd()));
+        self.load.end(&mut conn.counted);
+        self.operators -= usize::from(conn.listener == ListenerKind::Admin);
+        conn
+    }
+
+    /// Adds a connection that another worker accepted.
+    ///
+    /// # Errors
+    /// Returns the error of `epoll_ctl`(2).
+    pub fn arrive(&mut self, conn: Conn) -> std::io::Result<ConnId> {
+        let entry = self.slab.vacant_entry();
+        let index = u32::try_from(entry.key()).map_err(std::io::Error::other)?;
+        let id = ConnId { index, generation: self.next_generation };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.register(&mut SourceFd(&conn.socket.as_raw_fd()), id.token(), interest)?;
+        self.next_generation = self.next_generation.checked_add(1).unwrap_or(1);
+        self.operators += usize::from(conn.listener == ListenerKind::Admin);
+        entry.insert(conn.renamed(id));
+        Ok(id)
+    }
+
     /// Returns the connection of an id that may be stale: one from an event, a task or a timer, or
     /// from outside the loop. `None` too if it is closed.
     pub fn get(&mut self, id: ConnId) -> Option<&mut Conn> {
@@ -149,6 +188,21 @@ impl Conns {
     /// Returns the number of lingering connections.
     pub fn lingering(&self) -> usize {
         self.lingering
+    }
+
+    /// Returns the number of requests whose response has not ended.
+    pub fn requests(&self) -> usize {
+        self.load.requests()
+    }
+
+    /// Returns the number of TLS handshakes.
+    pub fn handshaking(&self) -> usize {
+        self.load.handshaking()
+    }
+
+    /// Shares the counts by address with all workers.
+    pub fn share_counts(&mut self, counts: &SharedCounts) {
+        self.load.share(counts);
     }
 
     /// Counts the request of a connection; whether it may be served (`max`: 0 = no limit).

@@ -33,6 +33,29 @@ impl Journal {
         Self { metrics, request_ids: None, access_log: None, dropped_before: 0 }
     }
 
+    /// Creates the journal of one more worker, which writes the same access log.
+    ///
+    /// # Errors
+    /// Returns the errors of [`AccessLog::another`] and [`RequestIds::new`].
+    pub fn another(&self, settings: &Settings) -> io::Result<Self> {
+        let log = self.access_log.as_ref();
+        Ok(Self {
+            metrics: Metrics::of_worker(),
+            request_ids: RequestIds::new(&settings.request_id)?,
+            access_log: log.map(|log| log.another(&settings.access_log)).transpose()?,
+            dropped_before: 0,
+        })
+    }
+
+    /// Returns one more writer of the current access log.
+    ///
+    /// # Errors
+    /// Returns the error of [`AccessLog::another`].
+    pub fn another_log(&self, settings: &Settings) -> io::Result<Option<AccessLog>> {
+        let log = self.access_log.as_ref();
+        log.map(|log| log.another(&settings.access_log)).transpose()
+    }
+
     /// Opens the access log and prepares request ids.
     ///
     /// # Errors

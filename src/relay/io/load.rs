@@ -27,7 +27,38 @@ pub struct ConnCounts {
     handshaking: usize,
 }
 
+/// The counts by address that all workers share.
+#[derive(Clone, Debug)]
+pub struct SharedCounts {
+    connections: Addresses,
+    handshakes: Addresses,
+}
+
+impl SharedCounts {
+    /// Creates counts that can be shared.
+    pub fn new() -> Self {
+        Self { connections: Addresses::shared(), handshakes: Addresses::shared() }
+    }
+}
+
 impl ConnCounts {
+    /// Shares the counts by address with all workers; before anything is counted.
+    pub fn share(&mut self, counts: &SharedCounts) {
+        debug_assert!(self.addresses.is_empty() && self.handshakes.is_empty(), "before all else");
+        self.addresses = counts.connections.another();
+        self.handshakes = counts.handshakes.another();
+    }
+
+    /// Returns the number of requests whose response has not ended.
+    pub fn requests(&self) -> usize {
+        self.requests
+    }
+
+    /// Returns the number of TLS handshakes.
+    pub fn handshaking(&self) -> usize {
+        self.handshaking
+    }
+
     /// Counts the request of a connection until [`ConnCounts::end_request`]; whether it may be
     /// served with at most `max` at once (0: no limit).
     pub fn begin_request(&mut self, counted: &mut LoadClass, max: usize) -> bool {

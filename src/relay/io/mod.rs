@@ -11,6 +11,7 @@
 //! | `proxy_header` | reading a PROXY header, before anything else |
 //! | `extras` | what few requests have |
 //! | `load` | what is counted for the load limits |
+//! | `workers` | what a worker knows of the others |
 //! | `mode` | whether the relay takes work, and what a connection was accepted for |
 //! | `attempts` | unknown tokens by address |
 //! | `journal`, `note` | access log, metrics and request ids: what is recorded of a request |
@@ -36,6 +37,7 @@ mod tls;
 #[path = "tls_off.rs"]
 mod tls;
 mod transport;
+mod workers;
 
 pub use attempts::Attempts;
 pub use conn::{Conn, Flushed, PeerEnd, Reply};
@@ -43,6 +45,7 @@ pub use conns::{CloseMode, Conns};
 pub use extras::Extras;
 pub use id::{ConnId, TransferId};
 pub use journal::Journal;
+pub use load::SharedCounts;
 pub use mode::{ListenerKind, ServingMode};
 pub use note::{Note, identify};
 pub use output::Output;
@@ -52,8 +55,9 @@ pub use queue::RunQueue;
 pub use queue::Task;
 pub use role::{Http, OnFlushed, Role, Slot};
 pub use tls::{Handshake, TlsSession, kernel_encrypts};
+pub use workers::{Quantity, Workers};
 
-use crate::api::Place;
+use crate::api::{Place, ShardKey};
 use crate::http::date::HttpDate;
 use crate::ops::Settings;
 use crate::rendezvous::Now;
@@ -100,6 +104,8 @@ pub struct Io {
     pub mode: ServingMode,
     /// The place that new identifiers show; `None`: only one place makes any.
     pub place: Option<Place>,
+    /// The other workers; `None`: it is the only one.
+    pub workers: Option<Workers>,
     /// The addresses that sent unknown tokens.
     pub attempts: Attempts,
 }
@@ -117,8 +123,20 @@ impl Io {
             settings,
             max_connections,
             mode: ServingMode::Serving,
+            workers: None,
             attempts: Attempts::default(),
         }
+    }
+
+    /// Creates it for one more worker.
+    ///
+    /// # Errors
+    /// Returns the errors of [`Journal::another`].
+    pub fn another(&self, poll: mio::Registry, workers: Workers) -> std::io::Result<Self> {
+        let mut another = Self::new(self.settings.clone(), self.max_connections, poll, self.now);
+        another.journal = self.journal.another(&self.settings)?;
+        another.workers = Some(workers);
+        Ok(another)
     }
 
     /// Begins a new turn.
@@ -129,6 +147,33 @@ impl Io {
         }
         self.now = now;
         self.conns.begin_turn();
+    }
+
+    /// Returns how many the other workers have of what is limited in total.
+    pub fn elsewhere(&self, quantity: Quantity) -> usize {
+        self.workers.as_ref().map_or(0, |workers| workers.elsewhere(quantity))
+    }
+
+    /// Publishes how many this worker has, if there are others.
+    pub fn publish(&self, quantity: Quantity, number: usize) {
+        if let Some(workers) = &self.workers {
+            workers.publish_one(quantity, number);
+        }
+    }
+
+    /// Returns how many other workers there are.
+    pub fn other_workers(&self) -> usize {
+        self.workers.as_ref().map_or(0, |workers| workers.count() - 1)
+    }
+
+    /// Returns the number of connections that the other workers serve, excluding lingering ones.
+    pub fn served_elsewhere(&self) -> usize {
+        self.elsewhere(Quantity::Clients).saturating_sub(self.elsewhere(Quantity::Lingering))
+    }
+
+    /// Returns the worker that serves this key, if it is another one.
+    pub fn owner(&self, key: ShardKey<'_>) -> Option<u8> {
+        self.workers.as_ref()?.other(key)
     }
 
     /// Whether bytes between these connections can stay in the kernel: unless it has the keys, those

@@ -71,6 +71,11 @@ impl AdminListener {
         Ok(Self::of(bound))
     }
 
+    /// Listens nowhere.
+    pub fn none() -> Self {
+        Self::of(None)
+    }
+
     fn of(bound: Option<BoundSocket>) -> Self {
         Self { bound, ready: false, shortage: Shortage::none_yet(" (admin listener)") }
     }

@@ -57,6 +57,11 @@ impl Handover {
         Self { program: Program::of_this_process(), attempt: None, farewell: None }
     }
 
+    /// Creates it for a worker, which starts no process.
+    pub fn none() -> Self {
+        Self { program: None, attempt: None, farewell: None }
+    }
+
     /// Whether a new process is being started.
     pub fn is_running(&self) -> bool {
         self.attempt.is_some()

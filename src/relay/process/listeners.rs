@@ -48,6 +48,9 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// All, in the order of the arguments of [`Listeners::open`].
+    pub const ALL: [Self; 3] = [Self::Public, Self::Agents, Self::Tls];
+
     fn kind(self) -> ListenerKind {
         match self {
             Self::Public | Self::Tls => ListenerKind::Public,
@@ -74,6 +77,17 @@ struct Listener {
     address: SocketAddr,
 }
 
+/// Which workers listen on an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// One.
+    None,
+    /// The first of several: it fails if another process listens there.
+    First,
+    /// Another one of them: the kernel distributes connections (`SO_REUSEPORT`, socket(7)).
+    Next,
+}
+
 /// All listening sockets but the operators'.
 #[derive(Debug)]
 pub struct Listeners {
@@ -89,19 +103,20 @@ impl Listeners {
     /// # Errors
     /// The address that cannot be listened on, and why.
     pub fn open(
-        wanted: [(Endpoint, Vec<std::net::TcpListener>, &[SocketAddr]); 3],
-        congestion_control: Option<&str>,
-        registry: &Registry,
-        first_token: usize,
+        inherited: [Vec<std::net::TcpListener>; 3],
+        addresses: [&[SocketAddr]; 3],
+        (congestion_control, sharing): (Option<&str>, Sharing),
+        (registry, first_token): (&Registry, usize),
     ) -> io::Result<Self> {
         let mut sockets = Vec::new();
-        for (endpoint, inherited, addresses) in wanted {
+        let wanted = inherited.into_iter().zip(addresses);
+        for (endpoint, (inherited, addresses)) in Endpoint::ALL.into_iter().zip(wanted) {
             let addresses = if inherited.is_empty() { addresses } else { &[] };
             for socket in inherited {
                 sockets.push(Listener::of(adopt(socket, congestion_control)?, endpoint)?);
             }
             for &address in addresses {
-                let listener = listen(address, congestion_control)
+                let listener = listen(address, congestion_control, sharing)
                     .and_then(|socket| Listener::of(socket, endpoint))
                     .map_err(|error| refused(&address, &error))?;
                 sockets.push(listener);
@@ -225,6 +240,30 @@ fn refused(address: &SocketAddr, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot listen on {address}: {}{advice}", cause(error)))
 }
 
+/// Deals inherited sockets to this many workers; one that gets none has a copy of another's.
+///
+/// # Errors
+/// Returns the error of dup(2).
+pub fn deal(
+    endpoints: [Vec<std::net::TcpListener>; 3],
+    workers: usize,
+) -> io::Result<Vec<[Vec<std::net::TcpListener>; 3]>> {
+    let mut hands: Vec<[Vec<_>; 3]> = (0..workers).map(|_| Default::default()).collect();
+    for (endpoint, sockets) in endpoints.into_iter().enumerate() {
+        let count = sockets.len();
+        for (index, socket) in sockets.into_iter().enumerate() {
+            hands[index % workers][endpoint].push(socket);
+        }
+        for worker in count..workers {
+            if count > 0 {
+                let copy = hands[worker % count][endpoint][0].try_clone()?;
+                hands[worker][endpoint].push(copy);
+            }
+        }
+    }
+    Ok(hands)
+}
+
 impl Listener {
     fn of(socket: TcpListener, endpoint: Endpoint) -> io::Result<Self> {
         let address = socket.local_addr()?;
@@ -232,7 +271,11 @@ impl Listener {
     }
 }
 
-fn listen(address: SocketAddr, congestion_control: Option<&str>) -> io::Result<TcpListener> {
+fn listen(
+    address: SocketAddr,
+    congestion_control: Option<&str>,
+    sharing: Sharing,
+) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking().cloexec(),
@@ -243,7 +286,14 @@ fn listen(address: SocketAddr, congestion_control: Option<&str>) -> io::Result<T
     }
     socket.set_reuse_address(true)?;
     tune(&SockRef::from(&socket), address, congestion_control)?;
+    if sharing == Sharing::Next {
+        socket.set_reuse_port(true)?;
+    }
     socket.bind(&address.into())?;
+    if sharing == Sharing::First {
+        // Only now: so another process cannot have the address already.
+        socket.set_reuse_port(true)?;
+    }
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
 }
@@ -295,7 +345,8 @@ pub(super) fn set_congestion_control(socket: &SockRef<'_>, name: &str) -> io::Re
 }
 
 fn accept_connection(io: &mut Io, socket: TcpStream, peer: SocketAddr, endpoint: Endpoint) {
-    let full = io.conns.served() >= io.max_connections;
+    let served = io.conns.served() + io.served_elsewhere();
+    let full = served >= io.max_connections;
     let proxied = endpoint.kind() == ListenerKind::Public
         && io.settings.proxies.proxy_protocol == ProxyProtocol::Required;
     if proxied && !io.settings.proxies.may_declare(peer.ip()) {

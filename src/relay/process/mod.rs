@@ -9,6 +9,7 @@
 //! | `shortage` | accepting pauses while descriptors or memory are out |
 //! | `budget` | the available descriptors, and what they allow |
 //! | `signals`, `shutdown` | signals as events; what they order, and the progress of the shutdown |
+//! | `mailbox` | what one worker sends to another |
 //! | `reload` | reading the configuration again |
 //! | `inherited` | sockets from systemd, or from the process that hands over |
 //! | `handover`, `successor`, `inherited_state`, `program` | starting the process that takes over |
@@ -21,6 +22,7 @@ mod handover;
 mod inherited;
 mod inherited_state;
 mod listeners;
+mod mailbox;
 mod program;
 mod reload;
 mod shortage;
@@ -35,7 +37,8 @@ pub use handover::{Handover, Successor};
 pub use inherited::{Inherited, Predecessor};
 #[cfg(feature = "fuzzing")]
 pub use listeners::ACCEPTS_PER_TURN;
-pub use listeners::{Endpoint, Listeners};
+pub use listeners::{Endpoint, Listeners, Sharing, deal};
+pub use mailbox::Mailbox;
 pub use reload::{Reading, Reloader, is_of_log};
 pub use shutdown::{ShutdownAction, ShutdownMode, ShutdownPhase, ShutdownSignal};
 pub use signals::Signals;

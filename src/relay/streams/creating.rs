@@ -12,10 +12,11 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// What a client sent to create a stream.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct NewStream<'b> {
+#[derive(Debug)]
+pub(super) struct NewStream {
     pub request: CreateRequest,
-    pub body: &'b [u8],
+    pub creation: Creation,
+    pub key: Option<CreationKey>,
     pub client: IpAddr,
 }
 
@@ -25,11 +26,9 @@ pub(super) fn open(
     registry: &mut Registry,
     ids: &mut RandomIds,
     io: &Io,
-    NewStream { request, body, client }: NewStream<'_>,
+    NewStream { request, creation, key, client }: NewStream,
 ) -> Result<(Uuid, Option<Duration>), Failure> {
-    let creation = creation::parse(body)?;
     let granted = creation.ttl_s.map(|seconds| io.settings.granted_ttl(seconds.get()));
-    let key = request.key.map(|request| CreationKey { request, body: creation::body_digest(body) });
     if let Some(stream) = key.and_then(|key| registry.created_by(&key.request)) {
         let is_same = stream.key() == key.as_ref();
         let reused = Failure::Creation(CreationFailure::KeyReused);

@@ -2,8 +2,7 @@
 //! blocks the loop nor fills memory. Each stream is shown in its state at that moment.
 
 use crate::api::status;
-use crate::http::chunked::{LAST_CHUNK, write_framed};
-use crate::relay::http1::answer::Streamed;
+use crate::relay::http1::JsonArray;
 use crate::relay::io::OnFlushed;
 use crate::rendezvous::Registry;
 
@@ -20,20 +19,28 @@ pub struct StreamListing {
     /// The first position not shown: streams created after the request, so that the list ends.
     end: u64,
     active_only: bool,
-    first: bool,
-    over: bool,
-    streamed: Streamed,
+    array: JsonArray,
 }
 
 impl StreamListing {
     /// Starts at the oldest stream; `end` is the position of the first one that is not shown.
-    pub fn new(end: u64, active_only: bool, streamed: Streamed) -> Self {
-        Self { next: 0, end, active_only, first: true, over: false, streamed }
+    pub fn new(end: u64, active_only: bool, array: JsonArray) -> Self {
+        Self { next: 0, end, active_only, array }
+    }
+
+    /// Whether the streams of the next worker follow; there [`StreamListing::arrived`] continues it.
+    pub fn departs(&self) -> bool {
+        self.array.continues_elsewhere()
+    }
+
+    /// Continues at another worker; `end` as for a new one.
+    pub fn arrived(self, end: u64) -> Self {
+        Self { next: 0, end, array: self.array.arrived(), ..self }
     }
 
     /// Returns what follows once all of it is written; `None`: there is more.
     pub fn over(&self) -> Option<OnFlushed> {
-        self.over.then_some(self.streamed.after)
+        self.array.over()
     }
 
     /// Returns the position of the next stream.
@@ -46,13 +53,8 @@ impl StreamListing {
     /// returns the number of framing bytes.
     pub fn write_piece(&mut self, registry: &Registry, share: usize, out: &mut Vec<u8>) -> usize {
         let mut piece = Vec::with_capacity(share / BYTE_COST + 1024);
-        self.over = !self.fill(registry, share, &mut piece);
-        let mut framing = write_framed(out, &piece, self.streamed.chunked);
-        if self.over && self.streamed.chunked {
-            out.extend_from_slice(LAST_CHUNK);
-            framing += LAST_CHUNK.len();
-        }
-        framing
+        let last = !self.fill(registry, share, &mut piece);
+        self.array.write(piece, last, out)
     }
 
     /// Fills a piece as far as the share allows; whether there are more.
@@ -69,14 +71,11 @@ impl StreamListing {
             if self.active_only && !stream.is_active() {
                 continue;
             }
-            piece.extend_from_slice(if self.first { b"[" } else { b",\n" });
-            self.first = false;
-            piece.extend_from_slice(status::object(stream).to_string().as_bytes());
+            self.array.add(&status::object(stream).to_string(), piece);
             if piece.len() >= most {
                 return true;
             }
         }
-        piece.extend_from_slice(if self.first { b"[]\n" } else { b"]\n" });
         false
     }
 }

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `mod` | the service: what the event loop calls |
 //! | `creating` | new streams |
+//! | `departures` | connections that leave for another worker |
 //! | `sides` | connecting, waiting, pairing, leaving |
 //! | `heartbeats` | what keeps the connections of waiting sides open |
 //! | `ending` | how both sides learn of the end |
@@ -18,6 +19,7 @@
 //! | `moving` | the streams that move at a hand-over |
 
 mod creating;
+mod departures;
 mod ending;
 mod heartbeats;
 mod listing;
@@ -32,22 +34,22 @@ mod window;
 
 use crate::api::download::wants_file;
 use crate::api::watch::{self, Rows, Window};
-use crate::api::{Busy, Ended, Failure, Upload, receipt, report, status};
+use crate::api::{Busy, Ended, Failure, ShardKey, Upload, creation, receipt, report, status};
 use crate::ops::Settings;
 use crate::ops::access_log::StreamEnd;
 use crate::ops::metrics::ConnPhase;
 use crate::ops::random_ids::RandomIds;
-use crate::relay::http1::{CreateRequest, JsonPurpose, answer, too_busy};
-use crate::relay::io::{CloseMode, ConnId, Flushed, Http, Io, Role, Slot};
+use crate::relay::http1::{CreateRequest, JsonArray, JsonPurpose, answer, too_busy};
+use crate::relay::io::{CloseMode, ConnId, Flushed, Http, Io, Quantity, Role, Slot};
 use crate::relay::transfers::{Transfers, TurnResult};
 use crate::rendezvous::{
-    Ending, Guard, Limits, Now, ReceiptOutcome, Registered, Registry, Side, StateCounts, Stream,
-    StreamKey,
+    CreationKey, Ending, Guard, Limits, Now, ReceiptOutcome, Registered, Registry, SharedCreators,
+    Side, StateCounts, Stream, StreamKey,
 };
 use creating::NewStream;
+pub use departures::{StreamCargo, StreamDeparture};
 pub use listing::StreamListing;
-use notifier::Notifications;
-pub use notifier::{Notification, Notifier};
+pub use notifier::{Notification, Notifications, Notifier};
 use role::{StreamRole, StreamSide};
 use serde_json::json;
 use slab::Slab;
@@ -72,6 +74,7 @@ pub struct Streams {
     ids: RandomIds,
     roles: Slab<StreamRole>,
     subscribers: Subscribers,
+    departures: Vec<StreamDeparture>,
     /// What notifies the URLs of streams that ended.
     pub notifications: Notifications,
 }
@@ -99,7 +102,14 @@ impl Streams {
         }
         let (ids, subscribers) = (RandomIds::new()?, Subscribers::default());
         let notifications = Notifications::default();
-        Ok(Self { registry, ids, roles: Slab::new(), subscribers, notifications })
+        Ok(Self {
+            registry,
+            ids,
+            roles: Slab::new(),
+            subscribers,
+            departures: Vec::new(),
+            notifications,
+        })
     }
 
     /// Applies new settings.
@@ -124,11 +134,17 @@ impl Streams {
     /// Handles a complete JSON body.
     pub fn json(&mut self, io: &mut Io, id: ConnId, purpose: JsonPurpose, body: &[u8]) {
         let done = match purpose {
-            JsonPurpose::Create(create) => self.create(io, id, create, body),
+            JsonPurpose::Create(create) => return self.create_or_refuse(io, id, create, body),
             JsonPurpose::Report(stream) => self.report(io, id, stream, body),
             JsonPurpose::Receipt(stream) => self.receipt(io, id, stream, body),
         };
         if let Err(failure) = done {
+            answer::failure(io, id, &failure, true);
+        }
+    }
+
+    fn create_or_refuse(&mut self, io: &mut Io, id: ConnId, request: CreateRequest, body: &[u8]) {
+        if let Err(failure) = self.create(io, id, request, body) {
             answer::failure(io, id, &failure, true);
         }
     }
@@ -140,11 +156,20 @@ impl Streams {
         request: CreateRequest,
         body: &[u8],
     ) -> Result<(), Failure> {
-        let new = NewStream { request, body, client: io.conns[id].client().ip() };
+        let creation = creation::parse(body)?;
+        if let Some(to) = creation.id.and_then(|id| io.owner(ShardKey::Id(id))) {
+            let cargo = StreamCargo::Creation(request, body.to_vec());
+            self.depart(io, id, to, cargo);
+            return Ok(());
+        }
+        let digest = |request| CreationKey { request, body: creation::body_digest(body) };
+        let client = io.conns[id].client().ip();
+        let new = NewStream { request, creation, key: request.key.map(digest), client };
         let opened = creating::open(&mut self.registry, &mut self.ids, io, new);
         // A stream without sides may have been evicted.
         self.record(io);
         let (stream, granted) = opened?;
+        io.publish(Quantity::Streams, self.registry.active());
         let stream = self.registry.get(stream).ok_or(Failure::SessionNotFound)?;
         creating::respond(io, id, request.page, (stream, granted));
         Ok(())
@@ -267,7 +292,8 @@ impl Streams {
         let json = [("Content-Type", "application/json")];
         if let Some(streamed) = answer::begin(io, id, &json, |after| after, read) {
             let end = self.registry.next_sequence();
-            let listing = StreamListing::new(end, active_only, streamed);
+            let array = JsonArray::new(streamed, io.other_workers());
+            let listing = StreamListing::new(end, active_only, array);
             self.set_role(io, id, StreamRole::Listing(Box::new(listing)));
             io.set_timeout(id, io.settings.keep_alive_timeout);
             io.conns.flush_or_close(id);
@@ -290,11 +316,14 @@ impl Streams {
         if let Some(failure) = too_busy(io) {
             return answer::failure(io, id, &failure, read);
         }
-        if !self.subscribers.have_room(stream, io.settings.events.max_followers) {
+        let elsewhere = io.elsewhere(Quantity::Followers);
+        let most = io.settings.events.max_followers.saturating_sub(elsewhere);
+        if !self.subscribers.have_room(stream, most) {
             return answer::failure(io, id, &Failure::TooBusy(Busy::Followers), read);
         }
         if let Some(slot) = self.subscribers.begin(io, id, stream, read) {
             self.set_role(io, id, StreamRole::Subscriber(slot));
+            io.publish(Quantity::Followers, self.followers());
             self.registry.watch(stream, true);
             self.show(io, transfers, slot);
         }
@@ -454,6 +483,13 @@ impl Streams {
             self.unseat(io, id);
             return answer::end_of_output(io, id, after);
         }
+        let next = io.workers.as_ref().and_then(|workers| workers.others().next());
+        if let Some(to) = next.filter(|_| listing.departs())
+            && let StreamRole::Listing(listing) = self.unseat(io, id)
+        {
+            let cargo = StreamCargo::Listing(listing);
+            return self.depart(io, id, to, cargo);
+        }
         io.set_timeout(id, io.settings.keep_alive_timeout);
         io.conns.flush_or_close(id);
         if io.conns[id].writable {
@@ -532,6 +568,46 @@ impl Streams {
             panic!("{id:?} is not a side of a stream");
         };
         StreamSide { stream, side }
+    }
+
+    /// Returns the number of subscribers to the events of streams.
+    pub fn followers(&self) -> usize {
+        self.subscribers.len()
+    }
+
+    /// Returns the connections that leave for another worker.
+    pub fn take_departures(&mut self) -> Vec<StreamDeparture> {
+        std::mem::take(&mut self.departures)
+    }
+
+    /// Continues with a connection of another worker.
+    pub fn arrive(&mut self, io: &mut Io, id: ConnId, cargo: StreamCargo) {
+        match cargo {
+            StreamCargo::Creation(request, body) => self.create_or_refuse(io, id, request, &body),
+            StreamCargo::Listing(listing) => {
+                let listing = Box::new(listing.arrived(self.registry.next_sequence()));
+                self.set_role(io, id, StreamRole::Listing(listing));
+                io.set_timeout(id, io.settings.keep_alive_timeout);
+                io.conns.enqueue(id);
+            }
+        }
+    }
+
+    /// Sends a connection to another worker at the end of this turn.
+    fn depart(&mut self, io: &mut Io, id: ConnId, to: u8, cargo: StreamCargo) {
+        io.conns.depart(id);
+        self.departures.push(StreamDeparture { id, to, cargo });
+    }
+
+    /// Shares the counts by address, and the numbers of streams, with other workers; `place`: its own
+    /// among how many.
+    pub fn share(&mut self, shared: &SharedCreators, place: (u64, u64)) {
+        self.registry.share(shared, place);
+    }
+
+    /// Records how many active streams the other workers hold; `number`: of their common clock.
+    pub fn keep_up(&mut self, elsewhere: usize, number: u64) {
+        self.registry.keep_up(elsewhere, number);
     }
 
     /// Gives away streams that wait for a side or both, as lines for the process that takes over.

@@ -6,6 +6,7 @@ use crate::ops::access_log::short_id;
 use crate::ops::metrics::NotifyCounts;
 use crate::rendezvous::{Registry, Stream};
 use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -22,7 +23,7 @@ pub struct Notification {
 
 /// Sends notifications. It is called by the loop, so nothing here may block but
 /// [`Notifier::finish`].
-pub trait Notifier: fmt::Debug {
+pub trait Notifier: fmt::Debug + Send {
     /// Sends a notification later, or counts it as dropped.
     fn ended(&mut self, notification: Notification);
 
@@ -33,25 +34,25 @@ pub trait Notifier: fmt::Debug {
     fn finish(&mut self, within: Duration);
 }
 
-/// What sends the notifications, if anything does.
-#[derive(Debug, Default)]
-pub struct Notifications(Option<Box<dyn Notifier>>);
+/// What sends the notifications, if anything does. All workers share it.
+#[derive(Clone, Debug, Default)]
+pub struct Notifications(Option<Arc<Mutex<Box<dyn Notifier>>>>);
 
 impl Notifications {
     /// Sends all notifications from now on through this notifier.
     pub fn send_through(&mut self, notifier: Box<dyn Notifier>) {
-        self.0 = Some(notifier);
+        self.0 = Some(Arc::new(Mutex::new(notifier)));
     }
 
     /// Returns the numbers of notifications so far.
     pub fn counts(&self) -> NotifyCounts {
-        self.0.as_ref().map(|notifier| notifier.counts()).unwrap_or_default()
+        self.0.as_deref().map(|notifier| locked(notifier).counts()).unwrap_or_default()
     }
 
     /// Waits for at most this time until all notifications are sent.
     pub fn finish(&mut self, within: Duration) {
-        if let Some(mut notifier) = self.0.take() {
-            notifier.finish(within);
+        if let Some(notifier) = self.0.take() {
+            locked(&notifier).finish(within);
         }
     }
 
@@ -69,9 +70,9 @@ impl Notifications {
         }
     }
 
-    fn ended(&mut self, notification: Notification) {
-        match &mut self.0 {
-            Some(notifier) => notifier.ended(notification),
+    fn ended(&self, notification: Notification) {
+        match &self.0 {
+            Some(notifier) => locked(notifier).ended(notification),
             // It was handed over by a process with other settings.
             None => log::warn!(
                 "notification failed stream={} reason=this relay sends none (notify-secret-file)",
@@ -79,4 +80,8 @@ impl Notifications {
             ),
         }
     }
+}
+
+fn locked(notifier: &Mutex<Box<dyn Notifier>>) -> MutexGuard<'_, Box<dyn Notifier>> {
+    notifier.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -40,6 +40,11 @@ impl Subscribers {
         self.all.len() < max && of_stream < PER_STREAM
     }
 
+    /// Returns the number of all.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// Begins the response; `None`: only its head was requested.
     pub fn begin(&mut self, io: &mut Io, id: ConnId, stream: Uuid, read: bool) -> Option<Slot> {
         let fields = [

@@ -83,7 +83,7 @@ impl Registry {
         // A deadline set in this turn expires in a later one.
         let deadline = deadline.max(now.monotonic);
         let sequence = self.next_sequence;
-        self.next_sequence += 1;
+        self.next_sequence += self.stride;
         let mut stream = Stream::new(id, headers, sequence, created, deadline);
         stream.creator = creator.map(|creator| self.creators.add(creator));
         let key = u32::try_from(self.streams.insert(stream)).map_err(|_| CreateError::Registry)?;
@@ -100,7 +100,8 @@ impl Registry {
     }
 
     fn is_full_for(&self, weight: usize) -> bool {
-        self.streams.len() >= self.limits.streams || self.weight + weight > WEIGHT_MAX
+        self.streams.len() + self.elsewhere >= self.limits.streams
+            || self.weight + weight > WEIGHT_MAX
     }
 
     fn may_make_room(&self, now: Now) -> bool {

@@ -80,6 +80,16 @@ pub struct StateCounts {
 }
 
 impl StateCounts {
+    /// Adds the numbers of another registry.
+    pub fn add(&mut self, other: &Self) {
+        for (sum, number) in self.held.iter_mut().zip(other.held) {
+            *sum += number;
+        }
+        for (sum, number) in self.ended.iter_mut().zip(other.ended) {
+            *sum += number;
+        }
+    }
+
     pub(super) fn moved(&mut self, from: StreamState, to: StreamState) {
         self.held[from as usize] -= 1;
         self.held[to as usize] += 1;
