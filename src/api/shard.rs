@@ -43,7 +43,7 @@ impl<'h> ShardKey<'h> {
         if *route == Route::Create {
             return head.fields.get("Idempotency-Key").map(Self::Name);
         }
-        (*route == Route::AgentEvents).then_some(Self::First)
+        matches!(route, Route::AgentEvents | Route::Watch).then_some(Self::First)
     }
 
     /// Returns the worker that serves it, of this many. Names are compared in any case.

@@ -212,6 +212,22 @@ fn operators_see_one_relay() {
 }
 
 #[test]
+fn a_connection_of_an_operator_is_used_for_all_requests_in_turn() {
+    let relay = start(&[]);
+    let mut wire = Wire::connect_unix(&relay.admin_socket());
+    for id in streams(&relay) {
+        assert_eq!(wire.exchange(&ask("GET", &format!("/stream/{id}/status"))).status(), 200);
+        for target in ["/control", "/metrics", "/readyz", "/healthz", "/stream"] {
+            assert_eq!(wire.exchange(&ask("GET", target)).status(), 200, "{target} after {id}");
+        }
+    }
+    wire.ask(&ask("GET", "/watch"));
+    assert_eq!(wire.head().status, 200);
+    let event = String::from_utf8(wire.chunk()).expect("UTF-8");
+    assert!(event.starts_with("event: watch\n"), "{event}");
+}
+
+#[test]
 fn the_list_is_one_array_whatever_its_length() {
     let relay = start(&["--max-unjoined-streams-per-address", "0"]);
     assert_eq!(relay.admin_get("/stream").text(), "[]\n");

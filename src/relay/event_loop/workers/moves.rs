@@ -20,8 +20,8 @@ pub(in crate::relay::event_loop) struct Asked {
 }
 
 impl Worker {
-    /// Returns the worker to which a request departs: another one, or itself once the figures of all
-    /// are current.
+    /// Returns the worker to which a request departs: another one; or, at the first one, itself once
+    /// the figures of all are current.
     pub fn destination(
         &self,
         io: &Io,
@@ -31,7 +31,7 @@ impl Worker {
         let needs_figures =
             matches!(route, Route::Metrics | Route::State | Route::Readiness | Route::Control(_));
         if needs_figures {
-            return (!self.is_current).then_some(self.index);
+            return (!self.is_current).then_some(0);
         }
         io.owner(ShardKey::of(route, head)?)
     }
