@@ -28,7 +28,7 @@ pub struct ConnCounts {
 }
 
 /// The counts by address that all workers share.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct SharedCounts {
     connections: Addresses,
     handshakes: Addresses,
