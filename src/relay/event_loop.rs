@@ -287,6 +287,14 @@ impl EventLoop {
         (services, worker.as_mut())
     }
 
+    #[cold]
+    fn end_turn_of_worker(&mut self) {
+        let stopping = self.stopping;
+        if let (mut services, Some(worker)) = self.services() {
+            worker.end_turn(&mut services, stopping);
+        }
+    }
+
     /// Whether the loop ends: that of another worker once the first one has ordered it.
     fn ends(&self) -> bool {
         let may = self.finishes || self.worker.as_ref().is_none_or(Worker::is_first);
@@ -324,7 +332,9 @@ impl EventLoop {
         for event in events {
             self.notice(event);
         }
-        arrivals::receive(self);
+        if self.worker.is_some() {
+            arrivals::receive(self);
+        }
         self.accept();
         self.io.conns.queue.begin_turn();
         while let Some(task) = self.io.conns.queue.pop() {
@@ -352,9 +362,8 @@ impl EventLoop {
             self.reap();
         }
         self.io.journal.write();
-        let stopping = self.stopping;
-        if let (mut services, Some(worker)) = self.services() {
-            worker.end_turn(&mut services, stopping);
+        if self.worker.is_some() {
+            self.end_turn_of_worker();
         }
         self.manager.show_life(self.io.now.monotonic);
         // The only other clock reading: used for this metric alone.

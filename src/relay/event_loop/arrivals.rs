@@ -6,6 +6,7 @@ use crate::ops::cause;
 use crate::relay::io::Conn;
 
 /// Takes what other workers have sent.
+#[cold]
 pub(super) fn receive(event_loop: &mut EventLoop) {
     let messages = event_loop.worker.as_mut().map(Worker::take_messages);
     for message in messages.into_iter().flatten() {

@@ -96,6 +96,7 @@ impl EventLoop {
     }
 
     /// Serves a request whose head another worker has parsed, and those that follow it.
+    #[cold]
     pub(super) fn serve_moved(&mut self, id: ConnId, kept: &KeptHead) {
         let reader = self.http1.reader(&mut self.io, id);
         if !http1::recount(&mut self.io, id) {
@@ -113,6 +114,7 @@ impl EventLoop {
     }
 
     /// Handles a request; returns how many of the bytes after its head are consumed.
+    #[inline]
     fn act(&mut self, id: ConnId, request: Request<'_, '_>) -> usize {
         let audience = self.audience(id, request.head);
         let route = self.route(request.head, audience);

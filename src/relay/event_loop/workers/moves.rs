@@ -57,6 +57,7 @@ impl Worker {
     }
 
     /// Sends the connections that leave in this turn.
+    #[cold]
     pub fn send_departing(&mut self, io: &mut Io, streams: &mut Streams, agents: &mut Agents) {
         for (id, to, head) in std::mem::take(&mut self.departing) {
             let conn = io.conns.take_departing(id);
