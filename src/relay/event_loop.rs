@@ -326,16 +326,15 @@ impl EventLoop {
 
     fn turn(&mut self, events: &Events) {
         self.io.begin_turn(now());
-        if let Some(worker) = &self.worker {
-            worker.begin_turn(&self.io, &mut self.streams, &mut self.agents);
-        }
         for event in events {
             self.notice(event);
         }
-        if self.worker.is_some() {
+        self.accept();
+        if let Some(worker) = &self.worker {
+            // After accepting: what another worker did before a client connected has its effect.
+            worker.begin_turn(&self.io, &mut self.streams, &mut self.agents);
             arrivals::receive(self);
         }
-        self.accept();
         self.io.conns.queue.begin_turn();
         while let Some(task) = self.io.conns.queue.pop() {
             match task {

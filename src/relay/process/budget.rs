@@ -8,6 +8,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 /// spare ones, a log.
 const FIXED: usize = 16;
 
+/// Descriptors of one more worker: epoll, its waker, the spare one.
+const OF_WORKER: usize = 4;
+
 /// What the limit on open files allows (`RLIMIT_NOFILE`, getrlimit(2)), and whether that is less
 /// than configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +25,11 @@ pub struct Budget {
 
 /// Returns how many descriptors these settings may use for anything but served connections.
 pub(super) fn others(settings: &Settings) -> usize {
+    let workers = settings.workers.get();
     // Each listener twice: a hand-over duplicates them.
     CONNECTIONS_MAX
-        + 2 * settings.listeners().count()
+        + 2 * settings.listeners().count() * workers
+        + OF_WORKER * (workers - 1)
         + 2 * settings.max_pipes
         + settings.max_lingering
 }
