@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::env;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -40,6 +41,9 @@ const FLAGS: [&str; 14] = [
 pub(crate) struct Browser {
     devtools: RefCell<Devtools>,
     process: Process,
+    /// Where downloads are saved. A test may remove its directory while the browser still writes
+    /// there, so it is removed again after its end.
+    saved_in: RefCell<Vec<PathBuf>>,
     /// The profile, and all other files of the browser; removed after its end.
     _home: TempDir,
 }
@@ -67,13 +71,23 @@ impl Browser {
         command.env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");
         command.env("DBUS_SESSION_BUS_ADDRESS", "disabled:");
         let process = Process::between(command, Stdio::from(reading), Stdio::from(writing));
-        Browser { devtools: RefCell::new(Devtools::new(to, from)), process, _home: home }
+        Browser {
+            devtools: RefCell::new(Devtools::new(to, from)),
+            process,
+            saved_in: RefCell::default(),
+            _home: home,
+        }
     }
 
     /// An empty page with cookies and storage of its own, as of another user.
     pub(crate) fn page(&self) -> Page<'_> {
         let context = self.call("Target.createBrowserContext", json!({}));
         Page::new(self, context["browserContextId"].as_str().expect("a context"))
+    }
+
+    /// Removes a directory of downloads after its end.
+    pub(crate) fn remove_at_end(&self, directory: &Path) {
+        self.saved_in.borrow_mut().push(directory.to_owned());
     }
 
     /// The connection to it.
@@ -106,6 +120,9 @@ impl Drop for Browser {
             let _ = kill(process, Signal::SIGKILL);
         }
         all.into_iter().for_each(await_end_of);
+        for directory in self.saved_in.take() {
+            let _ = fs::remove_dir_all(directory);
+        }
     }
 }
 

@@ -32,6 +32,7 @@ impl Page<'_> {
             "eventsEnabled": true,
         });
         self.browser().call("Browser.setDownloadBehavior", behavior);
+        self.browser().remove_at_end(directory);
     }
 
     /// Waits until a download starts.
