@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -13,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::devtools::Devtools;
 use crate::page::Page;
+use crate::scene::Desk;
 use crate::support::{Process, await_end_of, skip};
 
 /// What makes a run independent of the machine: no network but loopback (all names end with
@@ -41,9 +41,8 @@ const FLAGS: [&str; 14] = [
 pub(crate) struct Browser {
     devtools: RefCell<Devtools>,
     process: Process,
-    /// Where downloads are saved. A test may remove its directory while the browser still writes
-    /// there, so it is removed again after its end.
-    saved_in: RefCell<Vec<PathBuf>>,
+    /// Where downloads are saved: it may write there until its end.
+    saved_in: RefCell<Vec<Desk>>,
     /// The profile, and all other files of the browser; removed after its end.
     _home: TempDir,
 }
@@ -85,9 +84,9 @@ impl Browser {
         Page::new(self, context["browserContextId"].as_str().expect("a context"))
     }
 
-    /// Removes a directory of downloads after its end.
-    pub(crate) fn remove_at_end(&self, directory: &Path) {
-        self.saved_in.borrow_mut().push(directory.to_owned());
+    /// Keeps a directory of downloads until its end.
+    pub(crate) fn keep(&self, directory: Desk) {
+        self.saved_in.borrow_mut().push(directory);
     }
 
     /// The connection to it.
@@ -120,9 +119,6 @@ impl Drop for Browser {
             let _ = kill(process, Signal::SIGKILL);
         }
         all.into_iter().for_each(await_end_of);
-        for directory in self.saved_in.take() {
-            let _ = fs::remove_dir_all(directory);
-        }
     }
 }
 

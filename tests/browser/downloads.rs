@@ -1,10 +1,9 @@
 //! Files that a page saves.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use crate::page::Page;
+use crate::scene::Desk;
 
 /// A download that ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,15 +23,15 @@ pub(crate) struct Started<'p> {
 
 impl Page<'_> {
     /// Saves downloads of this user in a directory, without a question.
-    pub(crate) fn save_in(&self, directory: &Path) {
+    pub(crate) fn save_in(&self, directory: &Desk) {
         let behavior = json!({
             "behavior": "allow",
             "browserContextId": self.context,
-            "downloadPath": directory,
+            "downloadPath": directory.directory(),
             "eventsEnabled": true,
         });
         self.browser().call("Browser.setDownloadBehavior", behavior);
-        self.browser().remove_at_end(directory);
+        self.browser().keep(directory.clone());
     }
 
     /// Waits until a download starts.

@@ -21,7 +21,7 @@ fn a_killed_sender_leaves_no_file_at_its_receiver() {
     page.choose("#files", &[&desk.put_sparse("large.bin", BYTES)]);
     let id = page.offered(&relay);
     let page = receiver.page();
-    page.save_in(folder.directory());
+    page.save_in(&folder);
     page.open(&relay.url(&format!("/s/{id}")));
     page.click("#download");
     let download = page.download();
@@ -42,7 +42,7 @@ fn a_killed_receiver_is_shown_to_its_sender() {
     page.choose("#files", &[&desk.put_sparse("large.bin", BYTES)]);
     let id = page.offered(&relay);
     let downloading = receiver.page();
-    downloading.save_in(folder.directory());
+    downloading.save_in(&folder);
     downloading.open(&relay.url(&format!("/s/{id}")));
     downloading.click("#download");
     downloading.download().await_bytes(PART);
@@ -59,7 +59,7 @@ fn a_killed_relay_is_shown_to_both_sides_and_leaves_no_file() {
     sender.open(&relay.url("/"));
     sender.choose("#files", &[&desk.put_sparse("large.bin", BYTES)]);
     let id = sender.offered(&relay);
-    receiver.save_in(folder.directory());
+    receiver.save_in(&folder);
     receiver.open(&relay.url(&format!("/s/{id}")));
     receiver.click("#download");
     let download = receiver.download();

@@ -24,7 +24,7 @@ fn a_file_of_curl_is_announced_and_saved() {
     let (relay, page) = (Relay::start(&[]), browser.page());
     let (sender, receiver) = (Desk::new(), Desk::new());
     sender.put("report.csv", &pattern(1, BYTES));
-    page.save_in(receiver.directory());
+    page.save_in(&receiver);
     let id = relay.create();
     page.open(&receive_page(&relay, &id));
     page.await_state("CREATED");
@@ -51,7 +51,7 @@ fn a_file_of_curl_is_announced_and_saved() {
 fn the_page_of_a_receiver_works_without_scripts() {
     let Some(browser) = browser() else { return };
     let (relay, page, desk) = (Relay::start(&[]), browser.page(), Desk::new());
-    page.save_in(desk.directory());
+    page.save_in(&desk);
     let id = relay.create();
     let mut source = relay.connect();
     source.ask(&ask("PUT", &format!("/stream/{id}/notes.txt")).body("content"));
@@ -116,7 +116,7 @@ fn a_click_on_a_link_that_was_taken_is_explained() {
 fn an_upload_without_a_name_is_saved_and_not_shown() {
     let Some(browser) = browser() else { return };
     let (relay, page, desk) = (Relay::start(&[]), browser.page(), Desk::new());
-    page.save_in(desk.directory());
+    page.save_in(&desk);
     let id = relay.create();
     page.open(&receive_page(&relay, &id));
     page.await_state("CREATED");
@@ -152,7 +152,7 @@ fn commands_to_copy_run_nothing_that_a_host_names() {
 fn an_interrupted_upload_is_shown_and_leaves_no_file() {
     let Some(browser) = browser() else { return };
     let (relay, page, desk) = (Relay::start(&[]), browser.page(), Desk::new());
-    page.save_in(desk.directory());
+    page.save_in(&desk);
     let content = pattern(2, 1_000_000);
     for framing in [Framing::Length(2 * content.len()), Framing::Chunked] {
         for way in DISCONNECTS {
@@ -178,7 +178,7 @@ fn an_interrupted_upload_is_shown_and_leaves_no_file() {
 fn a_sender_that_pauses_is_named_as_the_limit() {
     let Some(browser) = browser() else { return };
     let (relay, page, desk) = (Relay::start(&[]), browser.page(), Desk::new());
-    page.save_in(desk.directory());
+    page.save_in(&desk);
     let id = relay.create();
     let mut source = relay.waiting_source(&id, Framing::Length(2_000_000));
     page.open(&receive_page(&relay, &id));
@@ -214,7 +214,7 @@ fn an_expired_link_is_explained_while_the_relay_remembers_it_and_later() {
 fn previews_of_a_link_take_nothing_from_its_receiver() {
     let Some(browser) = browser() else { return };
     let (relay, page, desk) = (Relay::start(&[]), browser.page(), Desk::new());
-    page.save_in(desk.directory());
+    page.save_in(&desk);
     let id = relay.create();
     let mut source = relay.connect();
     source.ask(&ask("PUT", &format!("/stream/{id}/notes.txt")).body("content"));
@@ -258,7 +258,7 @@ fn previews_of_a_link_take_nothing_from_its_receiver() {
 fn a_browser_with_the_name_of_a_preview_saves_the_file() {
     let Some(browser) = browser() else { return };
     let (relay, page, desk) = (Relay::start(&[]), browser.page(), Desk::new());
-    page.save_in(desk.directory());
+    page.save_in(&desk);
     let id = relay.create();
     let mut source = relay.connect();
     source.ask(&ask("PUT", &format!("/stream/{id}/notes.txt")).body("content"));
@@ -285,7 +285,7 @@ fn two_gigabytes_pass_from_browser_to_browser_in_little_memory() {
     sender.choose("#files", &[&desk.put_sparse("large.bin", BYTES)]);
     let id = sender.offered(&relay);
     let folder = Desk::new();
-    receiver.save_in(folder.directory());
+    receiver.save_in(&folder);
     receiver.open(&receive_page(&relay, &id));
     receiver.click("#download");
     assert_eq!(receiver.downloaded(), saved("large.bin"));

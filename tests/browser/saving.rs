@@ -10,7 +10,7 @@ fn a_download_is_saved_under_the_name_of_the_upload() {
     let Some(browser) = browser() else { return };
     let (relay, page) = (Relay::start(&[]), browser.page());
     let desk = Desk::new();
-    page.save_in(desk.directory());
+    page.save_in(&desk);
     // The relay removes the slash, and the browser the leading dots.
     let rows = [("report.html", "report.html"), ("%E2%82%AC%20rates", "€ rates"), ("..%2Fx", "_x")];
     for (name, saved) in rows {
@@ -32,7 +32,7 @@ fn an_interrupted_download_is_never_saved_as_complete() {
     let Some(browser) = browser() else { return };
     let (relay, page) = (Relay::start(&[]), browser.page());
     let desk = Desk::new();
-    page.save_in(desk.directory());
+    page.save_in(&desk);
     let content = pattern(2, 1_000_000);
     for framing in [Framing::Length(2 * content.len()), Framing::Chunked] {
         for way in DISCONNECTS {

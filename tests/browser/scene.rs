@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::rc::Rc;
 
 use tempfile::TempDir;
 
@@ -13,11 +14,12 @@ use crate::support::{Finished, Process, Relay, eventually};
 pub(crate) const STATE: &str = "document.querySelector('[data-state]').dataset.state";
 
 /// A directory of a user, and the terminal in it.
-pub(crate) struct Desk(TempDir);
+#[derive(Clone)]
+pub(crate) struct Desk(Rc<TempDir>);
 
 impl Desk {
     pub(crate) fn new() -> Desk {
-        Desk(tempfile::tempdir().expect("a directory"))
+        Desk(Rc::new(tempfile::tempdir().expect("a directory")))
     }
 
     pub(crate) fn directory(&self) -> &Path {

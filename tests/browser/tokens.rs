@@ -37,7 +37,7 @@ fn the_browser_prompts_for_a_token_and_the_page_sends_with_it() {
 fn the_page_of_a_private_stream_uses_the_token_of_its_link() {
     let Some(browser) = browser() else { return };
     let (relay, page, desk) = (Relay::start(&[]), browser.page(), Desk::new());
-    page.save_in(desk.directory());
+    page.save_in(&desk);
     let created = relay.exchange(&ask("POST", "/stream").body(r#"{"tokens":true}"#)).json();
     let [id, put, get] =
         ["stream", "put_token", "get_token"].map(|name| created[name].as_str().expect(name));
