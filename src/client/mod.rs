@@ -4,7 +4,7 @@
 //! truncated transfer never looks complete, on either side; and memory use is a few hundred KiB for
 //! any amount of data.
 //!
-//! Calls block the calling thread; there is no async runtime. Redirects are followed for streams of
+//! Calls block the calling thread, without an async runtime. Redirects are followed for streams of
 //! a relay only, and every request uses its own connection. Proxies are those of the environment. `SIGPIPE` must be
 //! ignored, as Rust's runtime does at startup; otherwise a server that disconnects ends the
 //! process.

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::env;
 use std::fs;
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -12,7 +13,6 @@ use tempfile::TempDir;
 
 use crate::devtools::Devtools;
 use crate::page::Page;
-use crate::scene::Desk;
 use crate::support::{Process, await_end_of, skip};
 
 /// What makes a run independent of the machine: no network but loopback (all names end with
@@ -42,7 +42,7 @@ pub(crate) struct Browser {
     devtools: RefCell<Devtools>,
     process: Process,
     /// Where downloads are saved: it may write there until its end.
-    saved_in: RefCell<Vec<Desk>>,
+    saved_in: RefCell<Vec<Rc<TempDir>>>,
     /// The profile, and all other files of the browser; removed after its end.
     _home: TempDir,
 }
@@ -85,7 +85,7 @@ impl Browser {
     }
 
     /// Keeps a directory of downloads until its end.
-    pub(crate) fn keep(&self, directory: Desk) {
+    pub(crate) fn keep(&self, directory: Rc<TempDir>) {
         self.saved_in.borrow_mut().push(directory);
     }
 

@@ -31,7 +31,7 @@ impl Page<'_> {
             "eventsEnabled": true,
         });
         self.browser().call("Browser.setDownloadBehavior", behavior);
-        self.browser().keep(directory.clone());
+        self.browser().keep(directory.shared());
     }
 
     /// Waits until a download starts.

@@ -14,12 +14,16 @@ use crate::support::{Finished, Process, Relay, eventually};
 pub(crate) const STATE: &str = "document.querySelector('[data-state]').dataset.state";
 
 /// A directory of a user, and the terminal in it.
-#[derive(Clone)]
 pub(crate) struct Desk(Rc<TempDir>);
 
 impl Desk {
     pub(crate) fn new() -> Desk {
         Desk(Rc::new(tempfile::tempdir().expect("a directory")))
+    }
+
+    /// The directory, which exists until its last owner is gone.
+    pub(crate) fn shared(&self) -> Rc<TempDir> {
+        Rc::clone(&self.0)
     }
 
     pub(crate) fn directory(&self) -> &Path {

@@ -97,14 +97,19 @@ impl Conns {
         peer: SocketAddr,
         listener: ListenerKind,
     ) -> std::io::Result<ConnId> {
-        let entry = self.slab.vacant_entry();
-        let index = u32::try_from(entry.key()).map_err(std::io::Error::other)?;
+        let id = self.register(&socket, listener)?;
+        self.slab.insert(Conn::new(id, socket, peer, listener));
+        Ok(id)
+    }
+
+    /// Registers the socket of the next connection; returns its id.
+    fn register(&mut self, socket: &Socket, listener: ListenerKind) -> std::io::Result<ConnId> {
+        let index = u32::try_from(self.slab.vacant_key()).map_err(std::io::Error::other)?;
         let id = ConnId { index, generation: self.next_generation };
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.register(&mut SourceFd(&socket.as_raw_fd()), id.token(), interest)?;
         self.next_generation = self.next_generation.checked_add(1).unwrap_or(1);
         self.operators += usize::from(listener == ListenerKind::Admin);
-        entry.insert(Conn::new(id, socket, peer, listener));
         Ok(id)
     }
 
@@ -136,14 +141,8 @@ impl Conns {
     /// # Errors
     /// Returns the error of `epoll_ctl`(2).
     pub fn arrive(&mut self, conn: Conn) -> std::io::Result<ConnId> {
-        let entry = self.slab.vacant_entry();
-        let index = u32::try_from(entry.key()).map_err(std::io::Error::other)?;
-        let id = ConnId { index, generation: self.next_generation };
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.register(&mut SourceFd(&conn.socket.as_raw_fd()), id.token(), interest)?;
-        self.next_generation = self.next_generation.checked_add(1).unwrap_or(1);
-        self.operators += usize::from(conn.listener == ListenerKind::Admin);
-        entry.insert(conn.renamed(id));
+        let id = self.register(&conn.socket, conn.listener)?;
+        self.slab.insert(conn.renamed(id));
         Ok(id)
     }
 

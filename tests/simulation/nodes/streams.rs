@@ -15,7 +15,7 @@ const TRANSFER_MAX: u64 = 500_000;
 /// Nodes that a balancer tries for a new stream.
 const ATTEMPTS: u32 = 3;
 
-/// Steps of the clock by which ended streams are no longer counted.
+/// Steps of the clock after which ended streams are not counted any more.
 const STEP: u32 = 1_000;
 
 /// The streams of one world.
