@@ -21,7 +21,7 @@ impl Desk {
         Desk(Rc::new(tempfile::tempdir().expect("a directory")))
     }
 
-    /// The directory, which exists until its last owner is gone.
+    /// The directory, which exists as long as one of its owners.
     pub(crate) fn shared(&self) -> Rc<TempDir> {
         Rc::clone(&self.0)
     }
