@@ -78,13 +78,16 @@ impl TunnelServer<'_> {
         let request = pending.request.map(|()| body);
         let head_only = request.method() == Method::HEAD;
         let mut call = self.calls.begin(&request);
-        match self.api.ask(request, Some(Requester::Connection(wire))) {
+        let asked = self.api.ask(request, Some(Requester::Connection(wire)));
+        // Otherwise the relay may send the next request before it notices the end of the tunnel.
+        let form = Form { head_only, closes: !is_read(incoming) };
+        match asked {
             Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 return upgrade(answer, (wire, call));
             }
-            Ok(answer) => self.forward(answer, head_only, (wire, &mut call)),
+            Ok(answer) => self.forward(answer, form, (wire, &mut call)),
             Err(Refusal::NobodyWaits) => Err(io::ErrorKind::ConnectionAborted.into()),
-            Err(refusal) => refuse(&self.api.refused(&refusal), head_only, (wire, &mut call)),
+            Err(refusal) => refuse(&self.api.refused(&refusal), form, (wire, &mut call)),
         }
         .map(|()| None)
     }
@@ -92,16 +95,16 @@ impl TunnelServer<'_> {
     fn forward(
         &mut self,
         answer: Response<AnswerBody>,
-        head_only: bool,
+        form: Form,
         (wire, call): (&Wire, &mut Call),
     ) -> io::Result<()> {
         let (parts, mut body) = answer.into_parts();
         let length_bytes = body.length_bytes();
-        let head = response_head(&parts, length_bytes, head_only);
+        let head = response_head(&parts, length_bytes, form);
         if !head_fits(&head, (0, 0)) {
             let refusal =
                 Refusal::Broken(format!("answered what cannot be sent: {}", head_too_large()));
-            return refuse(&self.api.refused(&refusal), head_only, (wire, call));
+            return refuse(&self.api.refused(&refusal), form, (wire, call));
         }
         call.answered(parts.status.as_u16());
         wire.send(&head, false)?;
@@ -169,21 +172,21 @@ fn upgrade(
         end.reset_on_close(true);
     }
     call.answered(parts.status.as_u16());
-    wire.send(&response_head(&parts, None, false), false)?;
+    wire.send(&response_head(&parts, None, Form { head_only: false, closes: false }), false)?;
     Ok(Some(Upgraded { api, call }))
 }
 
 /// Sends an error response in place of the API's.
 fn refuse(
     answer: &Response<Vec<u8>>,
-    head_only: bool,
+    form: Form,
     (wire, call): (&Wire, &mut Call),
 ) -> io::Result<()> {
     let bytes = answer.body();
     let (parts, ()) = answer.clone().map(drop).into_parts();
     call.answered(parts.status.as_u16());
-    let mut whole = response_head(&parts, Some(bytes.len() as u64), head_only);
-    if !head_only {
+    let mut whole = response_head(&parts, Some(bytes.len() as u64), form);
+    if !form.head_only {
         whole.extend_from_slice(bytes);
         call.moved(bytes.len() as u64);
     }
@@ -196,12 +199,15 @@ fn refuse(
 fn response_head(
     parts: &http::response::Parts,
     length_bytes: Option<u64>,
-    head_only: bool,
+    Form { head_only, closes }: Form,
 ) -> Vec<u8> {
     let mut head = Vec::with_capacity(512);
     let mut writer = HeadWriter::undated(&mut head, parts.status.as_u16());
     for (name, value) in &parts.headers {
         writer = writer.field(Spelling::of(&parts.extensions, name), value.as_bytes());
+    }
+    if closes {
+        writer = writer.field("Connection", b"close");
     }
     let bodiless = head_only || matches!(parts.status.as_u16(), 101 | 204 | 304);
     let writer = match length_bytes {
@@ -212,6 +218,15 @@ fn response_head(
     };
     writer.end();
     head
+}
+
+/// How a response is sent.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    /// Without its body.
+    head_only: bool,
+    /// The tunnel ends with it: the body of the request was not read to its end.
+    closes: bool,
 }
 
 /// A request whose body is next on the connection.
@@ -257,6 +272,12 @@ fn whole(incoming: &Mutex<Option<client::Body>>) -> Option<Connection> {
         Err(TryLockError::WouldBlock) => return None,
     };
     incoming.take().and_then(client::Body::into_connection)
+}
+
+/// Whether a body was read to its end.
+fn is_read(incoming: &Mutex<Option<client::Body>>) -> bool {
+    let incoming = incoming.try_lock();
+    incoming.is_ok_and(|body| body.as_ref().is_some_and(client::Body::is_over))
 }
 
 /// A body shared between the thread that sends it and the one that takes the connection back.
